@@ -1,0 +1,2 @@
+//! The command `af`.
+fn main() {}

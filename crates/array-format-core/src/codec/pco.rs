@@ -1,0 +1,175 @@
+//! Filter 4: the pcodec numeric codec, in its standalone format.
+
+use half::f16;
+use pco::data_types::Number;
+use pco::errors::PcoError;
+use pco::standalone::{DecompressorItem, FileDecompressor, simple_compress};
+use pco::{ChunkConfig, PagingSpec};
+
+use super::{filled, pco_guard};
+use crate::dtype::Scalar;
+use crate::error::{Error, Result};
+
+/// The major version of pcodec's format that we write and read.
+const FORMAT_MAJOR: u8 = 4;
+/// Numbers decoded at once. A multiple of 256, which is what pcodec asks for, and small enough for the stack.
+const BATCH: usize = 1024;
+/// Above this, pcodec has no levels.
+const MAX_LEVEL: u8 = 12;
+
+/// A machine number that pcodec has an encoding for.
+trait Lane: Number {
+    fn load(bytes: &[u8]) -> Vec<Self>;
+    /// The numbers from number `first` on, of `dst` whose lanes they are.
+    fn store(numbers: &[Self], first: usize, dst: &mut [u8]);
+    /// The same for complex numbers: the real parts come first, then the imaginary parts.
+    fn store_parts(numbers: &[Self], first: usize, dst: &mut [u8]);
+}
+
+macro_rules! lanes {
+    ($($t:ty),*) => {$(
+        impl Lane for $t {
+            fn load(bytes: &[u8]) -> Vec<Self> {
+                bytes.as_chunks().0.iter().map(|lane| <$t>::from_le_bytes(*lane)).collect()
+            }
+
+            fn store(numbers: &[Self], first: usize, dst: &mut [u8]) {
+                let to = dst.as_chunks_mut().0.get_mut(first..).unwrap_or_default();
+                for (to, number) in to.iter_mut().zip(numbers) {
+                    *to = number.to_le_bytes();
+                }
+            }
+
+            fn store_parts(numbers: &[Self], first: usize, dst: &mut [u8]) {
+                let lanes = dst.as_chunks_mut().0;
+                let half = lanes.len() / 2;
+                for (i, number) in (first..).zip(numbers) {
+                    let lane = if i < half { 2 * i } else { 2 * (i - half) + 1 };
+                    if let Some(to) = lanes.get_mut(lane) {
+                        *to = number.to_le_bytes();
+                    }
+                }
+            }
+        }
+    )*};
+}
+lanes!(u8, u16, u32, u64, i8, i16, i32, i64, f16, f32, f64);
+
+/// Calls `$f::<T>` with the machine number of `$item`.
+macro_rules! dispatch {
+    ($item:expr, $f:ident($($arg:expr),*)) => {
+        match $item {
+            Scalar::U8 => $f::<u8>($($arg),*),
+            Scalar::U16 => $f::<u16>($($arg),*),
+            Scalar::U32 => $f::<u32>($($arg),*),
+            Scalar::U64 => $f::<u64>($($arg),*),
+            Scalar::I8 => $f::<i8>($($arg),*),
+            Scalar::I16 => $f::<i16>($($arg),*),
+            Scalar::I32 => $f::<i32>($($arg),*),
+            Scalar::F16 => $f::<f16>($($arg),*),
+            Scalar::F32 | Scalar::Complex64 => $f::<f32>($($arg),*),
+            Scalar::F64 | Scalar::Complex128 => $f::<f64>($($arg),*),
+            Scalar::Bool | Scalar::Bf16 => Err(Error::invalid(format!("filter Pco has no encoding for {}", $item))),
+            // i64, timestamps, durations
+            _ => $f::<i64>($($arg),*),
+        }
+    };
+}
+
+/// The pcodec stream of the numbers in `raw`.
+pub(super) fn encode(level: u8, item: Scalar, raw: &[u8]) -> Result<Vec<u8>> {
+    dispatch!(item, encode_as(level, item.is_complex(), raw))
+}
+
+/// Fills `dst` with the numbers of a stream, exactly. Beside what pcodec needs for a chunk's tables (2 MiB at most)
+/// and a dictionary that is no longer than `dst`, nothing is allocated.
+pub(super) fn decode(item: Scalar, encoded: &[u8], dst: &mut [u8]) -> Result<()> {
+    dispatch!(item, decode_as(item.is_complex(), encoded, dst))
+}
+
+fn encode_as<T: Lane>(level: u8, complex: bool, raw: &[u8]) -> Result<Vec<u8>> {
+    let cannot = |e: PcoError| Error::invalid("pco cannot encode these numbers").with_source(e);
+    let mut config = ChunkConfig::default()
+        .with_compression_level(usize::from(level.min(MAX_LEVEL)))
+        .with_enable_8_bit(true);
+    let mut numbers = T::load(raw);
+    if complex {
+        // Real and imaginary parts have distributions of their own, and so get pcodec chunks of their own.
+        let (real, imaginary) = (numbers.iter().step_by(2), numbers.iter().skip(1).step_by(2));
+        let pages = config.paging_spec.n_per_page(real.len()).map_err(cannot)?;
+        config.paging_spec = PagingSpec::Exact(pages.repeat(2));
+        numbers = real.chain(imaginary).copied().collect();
+    }
+    simple_compress(&numbers, &config).map_err(cannot)
+}
+
+fn decode_as<T: Lane>(complex: bool, encoded: &[u8], dst: &mut [u8]) -> Result<()> {
+    let bad = |e: PcoError| Error::corrupt("a pco stream does not decode").with_source(e);
+    let (file, mut src) = FileDecompressor::new(encoded).map_err(bad)?;
+    let version = file.format_version();
+    if version.major != FORMAT_MAJOR {
+        return Err(Error::unsupported(format!(
+            "pco format version {version}; this version knows {FORMAT_MAJOR}"
+        )));
+    }
+    let total = dst.len() / size_of::<T>();
+    let mut batch = [T::default(); BATCH];
+    let mut done = 0;
+    loop {
+        // pcodec would allocate what the stream asks for, and its own slice functions would cut it short silently.
+        pco_guard::check_chunk(src, 8 * size_of::<T>(), total - done)?;
+        let mut chunk = match file.chunk_decompressor::<T, _>(src).map_err(bad)? {
+            DecompressorItem::Chunk(chunk) => chunk,
+            DecompressorItem::EndOfData(rest) => {
+                if !rest.is_empty() {
+                    return Err(Error::corrupt(format!(
+                        "{} bytes behind the end of a pco stream",
+                        rest.len()
+                    )));
+                }
+                return filled("a pco stream", done * size_of::<T>(), dst.len());
+            }
+        };
+        loop {
+            let progress = chunk.read(&mut batch).map_err(bad)?;
+            let numbers = batch.get(..progress.n_processed).unwrap_or_default();
+            if complex {
+                T::store_parts(numbers, done, dst);
+            } else {
+                T::store(numbers, done, dst);
+            }
+            done += numbers.len();
+            if progress.finished {
+                break;
+            }
+        }
+        src = chunk.into_src();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_of_the_version_that_the_format_names() {
+        let raw: Vec<u8> = (0..100i32).flat_map(i32::to_le_bytes).collect();
+        let stream = encode(8, Scalar::I32, &raw).unwrap();
+        let (file, _) = FileDecompressor::new(&stream[..]).unwrap();
+        assert_eq!(file.format_version().major, FORMAT_MAJOR);
+        assert_eq!(stream[..5], [b'p', b'c', b'o', b'!', 3]);
+        // Levels above the last one mean the last one.
+        assert_eq!(encode(12, Scalar::I32, &raw).unwrap(), encode(255, Scalar::I32, &raw).unwrap());
+        assert!(decode(Scalar::U32, &stream, &mut vec![0; 400]).is_err());
+        assert!(decode(Scalar::I32, &[&stream[..], &[0]].concat(), &mut vec![0; 400]).is_err());
+    }
+
+    #[test]
+    fn complex_numbers_are_two_runs_of_numbers() {
+        let raw: Vec<u8> = (0..600).flat_map(|i| (i as f32).to_le_bytes()).collect();
+        let stream = encode(8, Scalar::Complex64, &raw).unwrap();
+        let numbers: Vec<f32> = pco::standalone::simple_decompress(&stream).unwrap();
+        let parts = (0..600).step_by(2).chain((1..600).step_by(2));
+        assert_eq!(numbers, parts.map(|i| i as f32).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,60 @@
+//! Zstandard by its reference implementation, for machines that a C compiler reaches.
+
+use std::cell::Cell;
+use std::io::Cursor;
+use std::thread::LocalKey;
+
+use ::zstd::bulk::{Compressor, Decompressor};
+
+use super::filled;
+use crate::error::{Error, Result};
+
+thread_local! {
+    // With the level it was made for: setting another one costs little less than another context.
+    static COMPRESSOR: Cell<Option<(i32, Compressor<'static>)>> = const { Cell::new(None) };
+    static DECOMPRESSOR: Cell<Option<Decompressor<'static>>> = const { Cell::new(None) };
+}
+
+/// What the thread keeps. Nothing while the thread ends, which is no reason to panic.
+fn take<T>(kept: &'static LocalKey<Cell<Option<T>>>) -> Option<T> {
+    kept.try_with(Cell::take).ok().flatten()
+}
+
+fn keep<T>(kept: &'static LocalKey<Cell<Option<T>>>, value: T) {
+    // While the thread ends there is nothing to keep it for.
+    let _ = kept.try_with(|cell| cell.set(Some(value)));
+}
+
+fn no_context(e: std::io::Error) -> Error {
+    Error::unsupported("Zstandard cannot be set up").with_source(e)
+}
+
+/// Appends one frame, with its content size and without a checksum of its own.
+pub(super) fn compress(level: i32, src: &[u8], dst: &mut Vec<u8>) -> Result<()> {
+    let mut compressor = match take(&COMPRESSOR) {
+        Some((of, compressor)) if of == level => compressor,
+        _ => Compressor::new(level).map_err(no_context)?,
+    };
+    let start = dst.len();
+    dst.reserve(::zstd::compress_bound(src.len()));
+    let mut tail = Cursor::new(dst);
+    tail.set_position(start as u64);
+    compressor.compress_to_buffer(src, &mut tail).map_err(|e| {
+        Error::invalid(format!("Zstandard cannot compress {} bytes", src.len())).with_source(e)
+    })?;
+    keep(&COMPRESSOR, (level, compressor));
+    Ok(())
+}
+
+/// Decodes straight into `dst`: no window is allocated, whatever the frame asks for.
+pub(super) fn decompress(src: &[u8], dst: &mut [u8]) -> Result<()> {
+    let mut decompressor = match take(&DECOMPRESSOR) {
+        Some(decompressor) => decompressor,
+        None => Decompressor::new().map_err(no_context)?,
+    };
+    let made = decompressor.decompress_to_buffer(src, dst);
+    // Every call begins a new frame, so that one that failed leaves nothing behind.
+    keep(&DECOMPRESSOR, decompressor);
+    let made = made.map_err(|e| Error::corrupt("a Zstandard frame does not decode").with_source(e))?;
+    filled("a Zstandard frame", made, dst.len())
+}

@@ -1,0 +1,192 @@
+//! Pages of attributes: `docs/format.md` section 10, table 3.
+
+use crate::cursor::{Cursor, put_bytes, put_varint};
+use crate::dtype::Scalar;
+use crate::error::{Error, Result};
+use crate::format::blocks::Interner;
+use crate::format::column::{check_below, fixed, ints, put_extension, put_fixed, put_ints, rows as row_count};
+use crate::format::page::{Table, attribute_key, begin, enter};
+use crate::value::{ScalarValue, Value};
+
+/// A row: an attribute of a node from a version on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttributeRow {
+    /// Name of the attribute.
+    pub name: String,
+    /// The array or group.
+    pub node: u64,
+    /// The version that wrote the row.
+    pub version: u64,
+    /// `None`: a tombstone.
+    pub value: Option<Value>,
+}
+
+impl AttributeRow {
+    /// The row's key.
+    pub fn key(&self) -> Vec<u8> {
+        attribute_key(&self.name, self.node)
+    }
+}
+
+const PLAIN: u8 = 0;
+const DICTIONARY: u8 = 1;
+
+fn put_values(out: &mut Vec<u8>, rows: &[AttributeRow]) {
+    let mut dictionary = Interner::default();
+    let index: Vec<u64> = rows.iter().map(|r| r.value.as_ref().map_or(0, |v| 1 + dictionary.index(v))).collect();
+    let scalars: Option<Vec<&ScalarValue>> = rows
+        .iter()
+        .map(|r| match &r.value {
+            Some(Value::Scalar(s)) => Some(s),
+            _ => None,
+        })
+        .collect();
+    // Plain is worth it where values hardly repeat: a dictionary entry costs its value and an index.
+    if let Some(scalars) = scalars
+        && let [first, ..] = scalars[..]
+        && scalars.iter().all(|s| s.item() == first.item())
+        && dictionary.list().len() * 2 > rows.len()
+        && rows.len() > 1
+    {
+        let values: Vec<u8> = scalars.iter().flat_map(|s| s.bytes()).copied().collect();
+        out.extend([PLAIN, first.item().code()]);
+        put_fixed(out, &values, first.item().size_bytes());
+        return;
+    }
+    out.push(DICTIONARY);
+    put_varint(out, dictionary.list().len() as u64);
+    dictionary.list().iter().for_each(|v| v.encode(out));
+    put_ints(out, &index);
+}
+
+/// Encodes rows that are sorted by name and node.
+pub fn encode(rows: &[AttributeRow]) -> Vec<u8> {
+    let mut out = begin(Table::Attributes, rows.len());
+    let groups: Vec<&[AttributeRow]> = rows.chunk_by(|a, b| a.name == b.name).collect();
+    put_varint(&mut out, groups.len() as u64);
+    for group in groups {
+        put_bytes(&mut out, group[0].name.as_bytes());
+        put_varint(&mut out, group.len() as u64);
+        put_ints(&mut out, &group.iter().map(|r| r.node).collect::<Vec<_>>());
+        put_ints(&mut out, &group.iter().map(|r| r.version).collect::<Vec<_>>());
+        put_values(&mut out, group);
+    }
+    put_extension(&mut out);
+    out
+}
+
+#[derive(Debug)]
+enum ValueColumn {
+    Plain { item: Scalar, bytes: Vec<u8> },
+    Dictionary { values: Vec<Value>, index: Vec<u64> },
+}
+
+/// The rows of one attribute name in a page.
+#[derive(Debug)]
+pub struct AttributeGroup {
+    /// The name.
+    pub name: String,
+    /// Nodes, ascending.
+    pub nodes: Vec<u64>,
+    version: Vec<u64>,
+    values: ValueColumn,
+}
+
+impl AttributeGroup {
+    fn decode(c: &mut Cursor<'_>) -> Result<Self> {
+        let name = c.str()?.to_owned();
+        let n = row_count(c)?;
+        let (nodes, version) = (ints(c, n)?, ints(c, n)?);
+        if nodes.windows(2).any(|w| w[0] >= w[1]) {
+            return Err(Error::corrupt("the nodes of an attribute are not sorted"));
+        }
+        let values = match c.u8()? {
+            PLAIN => {
+                let code = c.u8()?;
+                let item = Scalar::from_code(code)
+                    .ok_or_else(|| Error::unsupported(format!("attribute values of type {code}")))?;
+                let bytes = fixed(c, n, item.size_bytes())?;
+                if item == Scalar::Bool && bytes.iter().any(|b| *b > 1) {
+                    return Err(Error::corrupt("a bool that is neither 0 nor 1"));
+                }
+                ValueColumn::Plain { item, bytes }
+            }
+            DICTIONARY => {
+                let d = c.count(1)?;
+                let values = (0..d).map(|_| Value::decode(c)).collect::<Result<Vec<_>>>()?;
+                let index = ints(c, n)?;
+                check_below(&index, d + 1, "attribute value")?;
+                ValueColumn::Dictionary { values, index }
+            }
+            form => return Err(Error::unsupported(format!("attribute columns of form {form}"))),
+        };
+        Ok(Self { name, nodes, version, values })
+    }
+
+    /// Version and value of a row; `None` is a tombstone.
+    pub fn get(&self, row: usize) -> (u64, Option<Value>) {
+        let value = match &self.values {
+            ValueColumn::Plain { item, bytes } => {
+                let size = item.size_bytes();
+                let bytes = bytes.get(row * size..(row + 1) * size);
+                bytes.and_then(|b| ScalarValue::from_bytes(*item, b).ok()).map(Value::from)
+            }
+            ValueColumn::Dictionary { values, index } => {
+                index.get(row).and_then(|i| values.get((i.checked_sub(1)?) as usize)).cloned()
+            }
+        };
+        (self.version.get(row).copied().unwrap_or(0), value)
+    }
+}
+
+/// A decoded page.
+#[derive(Debug)]
+pub struct AttributesPage {
+    /// Rows by name, ascending.
+    pub groups: Vec<AttributeGroup>,
+    decoded_bytes: usize,
+}
+
+impl AttributesPage {
+    /// Decodes a page.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Unsupported`.
+    pub fn decode(page: &[u8]) -> Result<Self> {
+        let c = &mut Cursor::new(page);
+        let n = enter(c, Table::Attributes)?;
+        let count = c.count(4)?;
+        let groups = (0..count).map(|_| AttributeGroup::decode(c)).collect::<Result<Vec<_>>>()?;
+        let sorted = groups.windows(2).all(|w| w[0].name < w[1].name);
+        if !sorted || groups.iter().map(|g| g.nodes.len()).sum::<usize>() != n {
+            return Err(Error::corrupt("the attributes of a page are not sorted or not complete"));
+        }
+        Ok(Self { groups, decoded_bytes: page.len() })
+    }
+
+    /// The rows of a name.
+    pub fn group(&self, name: &str) -> Option<&AttributeGroup> {
+        self.groups.binary_search_by(|g| g.name.as_str().cmp(name)).ok().and_then(|i| self.groups.get(i))
+    }
+
+    /// Version and value (`None`: a tombstone) of an attribute, if the page has a row for it.
+    pub fn find(&self, name: &str, node: u64) -> Option<(u64, Option<Value>)> {
+        let group = self.group(name)?;
+        group.nodes.binary_search(&node).ok().map(|row| group.get(row))
+    }
+
+    /// All rows.
+    pub fn rows(&self) -> impl Iterator<Item = AttributeRow> {
+        self.groups.iter().flat_map(|g| {
+            g.nodes.iter().enumerate().map(|(i, node)| {
+                let (version, value) = g.get(i);
+                AttributeRow { name: g.name.clone(), node: *node, version, value }
+            })
+        })
+    }
+
+    /// Bytes in memory, about.
+    pub fn heap_bytes(&self) -> usize {
+        self.decoded_bytes * 4 + self.groups.len() * size_of::<AttributeGroup>()
+    }
+}

@@ -1,0 +1,280 @@
+//! Block lists and the block table: `docs/format.md` sections 4 and 9.5.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::address::{BlockId, ObjectId};
+use crate::block::{BlockMeta, ChunkRef, CodecRecord};
+use crate::cursor::{Cursor, put_varint};
+use crate::error::{Error, Result};
+use crate::format::column::{check_below, ints, put_extension, put_ints};
+use crate::format::page::{Table, begin, enter};
+
+/// Appends an object list.
+pub fn put_objects(out: &mut Vec<u8>, objects: &[ObjectId]) {
+    put_varint(out, objects.len() as u64);
+    for object in objects {
+        match object {
+            ObjectId::Layer(n) => {
+                out.push(0);
+                put_varint(out, *n);
+            }
+            ObjectId::Detached(id) => {
+                out.push(1);
+                out.extend(id);
+            }
+        }
+    }
+}
+
+/// Reads an object list.
+///
+/// # Errors
+/// `Corrupt`, `Unsupported`.
+pub fn objects(c: &mut Cursor<'_>) -> Result<Vec<ObjectId>> {
+    let n = c.count(2)?;
+    let object = |c: &mut Cursor<'_>| {
+        Ok(match c.u8()? {
+            0 => ObjectId::Layer(c.varint()?),
+            1 => ObjectId::Detached(c.id()?),
+            kind => return Err(Error::unsupported(format!("objects of kind {kind} are not known to this version"))),
+        })
+    };
+    (0..n).map(|_| object(c)).collect()
+}
+
+/// Things by index, each listed once: what page-local dictionaries are made of.
+#[derive(Debug)]
+pub struct Interner<T> {
+    list: Vec<T>,
+    index: HashMap<T, u64>,
+}
+
+impl<T> Default for Interner<T> {
+    fn default() -> Self {
+        Self { list: Vec::new(), index: HashMap::new() }
+    }
+}
+
+impl<T: Clone + Eq + std::hash::Hash> Interner<T> {
+    /// The index of `item`, which is listed if it was not.
+    pub fn index(&mut self, item: &T) -> u64 {
+        if let Some(i) = self.index.get(item) {
+            return *i;
+        }
+        let i = self.list.len() as u64;
+        self.list.push(item.clone());
+        self.index.insert(item.clone(), i);
+        i
+    }
+
+    /// All things, by index.
+    pub fn list(&self) -> &[T] {
+        &self.list
+    }
+}
+
+/// Collects the blocks that the chunks of a page lie in.
+#[derive(Debug, Default)]
+pub struct BlockListBuilder {
+    blocks: Vec<Arc<BlockMeta>>,
+    index: HashMap<BlockId, u64>,
+}
+
+impl BlockListBuilder {
+    /// What a chunk column says of this chunk: 1 + the index of its block.
+    pub fn index(&mut self, block: &Arc<BlockMeta>) -> u64 {
+        let next = self.blocks.len() as u64 + 1;
+        *self.index.entry(block.id).or_insert_with(|| {
+            self.blocks.push(block.clone());
+            next
+        })
+    }
+
+    /// Appends the block list.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_block_list(out, &self.blocks);
+    }
+}
+
+/// Appends a block list.
+pub fn put_block_list(out: &mut Vec<u8>, blocks: &[Arc<BlockMeta>]) {
+    let (mut objects, mut codecs) = (Interner::default(), Interner::default());
+    let object: Vec<u64> = blocks.iter().map(|b| objects.index(&b.id.object)).collect();
+    let codec: Vec<u64> = blocks.iter().map(|b| codecs.index(&*b.codec)).collect();
+    put_objects(out, objects.list());
+    put_varint(out, codecs.list().len() as u64);
+    codecs.list().iter().for_each(|c| c.encode(out));
+    put_varint(out, blocks.len() as u64);
+    put_ints(out, &object);
+    let numbers: [fn(&BlockMeta) -> u64; 5] =
+        [|b| b.id.number, |b| b.offset, |b| b.stored_bytes, |b| b.decoded_bytes, |b| b.frame_bytes];
+    for number in numbers {
+        put_ints(out, &blocks.iter().map(|b| number(b)).collect::<Vec<_>>());
+    }
+    put_ints(out, &codec);
+    put_ints(out, &blocks.iter().map(|b| u64::from(b.checksum)).collect::<Vec<_>>());
+}
+
+/// Reads a block list.
+///
+/// # Errors
+/// `Corrupt`.
+pub fn block_list(c: &mut Cursor<'_>) -> Result<Vec<Arc<BlockMeta>>> {
+    let objects = objects(c)?;
+    let n = c.count(3)?;
+    let codecs =
+        (0..n).map(|_| CodecRecord::decode(c).map(Arc::new)).collect::<Result<Vec<_>>>()?;
+    // A block has a checksum, whose column is 4 bytes a block unless a few blocks happen to be alike.
+    let n = crate::format::column::rows(c)?;
+    let object = ints(c, n)?;
+    check_below(&object, objects.len(), "object")?;
+    let (number, offset, stored, decoded, frame) = (ints(c, n)?, ints(c, n)?, ints(c, n)?, ints(c, n)?, ints(c, n)?);
+    let codec = ints(c, n)?;
+    check_below(&codec, codecs.len(), "codec")?;
+    let sums = ints(c, n)?;
+    (0..n)
+        .map(|i| {
+            if offset[i].checked_add(stored[i]).is_none() || decoded[i] > i64::MAX as u64 {
+                return Err(Error::corrupt(format!("block {} lies outside of any object", number[i])));
+            }
+            Ok(Arc::new(BlockMeta {
+                id: BlockId { object: objects[object[i] as usize], number: number[i] },
+                offset: offset[i],
+                stored_bytes: stored[i],
+                decoded_bytes: decoded[i],
+                frame_bytes: frame[i],
+                codec: codecs[codec[i] as usize].clone(),
+                checksum: u32::try_from(sums[i]).map_err(|_| Error::corrupt("a checksum above 32 bits"))?,
+            }))
+        })
+        .collect()
+}
+
+/// Appends the columns that place chunks in blocks; `None` is 0.
+pub fn put_chunk_refs<'a>(out: &mut Vec<u8>, chunks: impl Iterator<Item = Option<&'a ChunkRef>>) {
+    let mut blocks = BlockListBuilder::default();
+    let (mut block, mut gap, mut length) = (Vec::new(), Vec::new(), Vec::new());
+    let mut expected = Expected::default();
+    for chunk in chunks {
+        let index = chunk.map_or(0, |c| blocks.index(&c.block));
+        block.push(index);
+        if let Some(c) = chunk {
+            gap.push(c.offset.wrapping_sub(expected.offset(index)));
+            length.push(c.length);
+            expected = Expected { block: index, end: c.offset.wrapping_add(c.length) };
+        }
+    }
+    blocks.encode(out);
+    put_ints(out, &block);
+    put_ints(out, &gap);
+    put_ints(out, &length);
+}
+
+/// Where a chunk begins if it follows the one of the row before: what offsets are stored against, since it is nearly
+/// always right.
+#[derive(Default)]
+struct Expected {
+    block: u64,
+    end: u64,
+}
+
+impl Expected {
+    fn offset(&self, block: u64) -> u64 {
+        if self.block == block { self.end } else { 0 }
+    }
+}
+
+/// Chunks of the rows of a page.
+#[derive(Debug, Clone, Default)]
+pub struct ChunkColumn {
+    blocks: Vec<Arc<BlockMeta>>,
+    /// A value a row: 0, or 1 + index of the block.
+    block: Vec<u64>,
+    /// Index of each row among the rows with a chunk.
+    nth: Vec<u32>,
+    offset: Vec<u64>,
+    length: Vec<u64>,
+}
+
+impl ChunkColumn {
+    /// Reads what [`put_chunk_refs`] wrote for `n` rows.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn decode(c: &mut Cursor<'_>, n: usize) -> Result<Self> {
+        let blocks = block_list(c)?;
+        let block = ints(c, n)?;
+        check_below(&block, blocks.len() + 1, "block")?;
+        let mut nth = Vec::with_capacity(n);
+        let mut with = 0u32;
+        for b in &block {
+            nth.push(with);
+            with += u32::from(*b > 0);
+        }
+        let (mut offset, length) = (ints(c, with as usize)?, ints(c, with as usize)?);
+        let mut expected = Expected::default();
+        for ((block, offset), length) in block.iter().filter(|b| **b > 0).zip(&mut offset).zip(&length) {
+            *offset = offset.wrapping_add(expected.offset(*block));
+            expected = Expected { block: *block, end: offset.wrapping_add(*length) };
+        }
+        let column = Self { blocks, block, nth, offset, length };
+        for row in 0..n {
+            if let Some(chunk) = column.get(row)
+                && chunk.offset.checked_add(chunk.length).is_none_or(|end| end > chunk.block.decoded_bytes)
+            {
+                return Err(Error::corrupt("a chunk lies outside of its block").in_block(chunk.block.id.number));
+            }
+        }
+        Ok(column)
+    }
+
+    /// The chunk of a row.
+    pub fn get(&self, row: usize) -> Option<ChunkRef> {
+        let block = self.blocks.get((self.block.get(row)?.checked_sub(1)?) as usize)?;
+        let nth = *self.nth.get(row)? as usize;
+        Some(ChunkRef { block: block.clone(), offset: *self.offset.get(nth)?, length: *self.length.get(nth)? })
+    }
+
+    /// How many rows before this one have a chunk.
+    pub fn nth(&self, row: usize) -> usize {
+        self.nth.get(row).map_or(0, |n| *n as usize)
+    }
+
+    /// How many rows have a chunk.
+    pub fn with_chunk(&self) -> usize {
+        self.offset.len()
+    }
+
+    /// All blocks that are referred to.
+    pub fn blocks(&self) -> &[Arc<BlockMeta>] {
+        &self.blocks
+    }
+
+    /// Bytes in memory, about.
+    pub fn heap_bytes(&self) -> usize {
+        self.blocks.len() * size_of::<BlockMeta>() + self.block.len() * 12 + self.offset.len() * 16
+    }
+}
+
+/// A page of a layer's block table.
+pub fn encode_table(blocks: &[Arc<BlockMeta>]) -> Vec<u8> {
+    let mut out = begin(Table::Blocks, blocks.len());
+    put_block_list(&mut out, blocks);
+    put_extension(&mut out);
+    out
+}
+
+/// Reads a page of a layer's block table.
+///
+/// # Errors
+/// `Corrupt`.
+pub fn decode_table(page: &[u8]) -> Result<Vec<Arc<BlockMeta>>> {
+    let mut c = Cursor::new(page);
+    let n = enter(&mut c, Table::Blocks)?;
+    let blocks = block_list(&mut c)?;
+    if blocks.len() != n {
+        return Err(Error::corrupt("a block table of the wrong length"));
+    }
+    Ok(blocks)
+}

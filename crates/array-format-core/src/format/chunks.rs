@@ -1,0 +1,173 @@
+//! Pages of chunks: `docs/format.md` section 10, table 2.
+
+use crate::block::ChunkRef;
+use crate::cursor::Cursor;
+use crate::error::{Error, Result};
+use crate::format::blocks::{ChunkColumn, put_chunk_refs};
+use crate::format::column::{check_below, ints, put_extension, put_ints};
+use crate::format::constants::MAX_RANK;
+use crate::format::page::{Table, begin, chunk_key, enter};
+
+/// A row: where a chunk lies from a version on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChunkRow {
+    /// The array.
+    pub node: u64,
+    /// Grid coordinates.
+    pub coords: Vec<u64>,
+    /// The version that wrote the row.
+    pub version: u64,
+    /// `None`: a tombstone.
+    pub chunk: Option<ChunkRef>,
+}
+
+/// Which chunk each row of a page is about: node ids and coordinates.
+#[derive(Debug, Default)]
+pub struct ChunkKeys {
+    node: Vec<u64>,
+    /// First coordinate of each row in `coords`, and the end of the last.
+    starts: Vec<usize>,
+    coords: Vec<u64>,
+}
+
+impl ChunkKeys {
+    /// Appends the columns.
+    pub fn encode<'a>(out: &mut Vec<u8>, keys: impl Iterator<Item = (u64, &'a [u64])> + Clone) {
+        put_ints(out, &keys.clone().map(|k| k.0).collect::<Vec<_>>());
+        let ranks: Vec<u64> = keys.clone().map(|k| k.1.len() as u64).collect();
+        put_ints(out, &ranks);
+        for axis in 0..ranks.iter().copied().max().unwrap_or(0) as usize {
+            put_ints(out, &keys.clone().filter_map(|k| k.1.get(axis).copied()).collect::<Vec<_>>());
+        }
+    }
+
+    /// Reads the columns of `n` rows.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn decode(c: &mut Cursor<'_>, n: usize) -> Result<Self> {
+        let (node, ranks) = (ints(c, n)?, ints(c, n)?);
+        check_below(&ranks, MAX_RANK + 1, "rank")?;
+        let mut starts = Vec::with_capacity(n + 1);
+        let mut end = 0;
+        starts.push(0);
+        for r in &ranks {
+            end += *r as usize;
+            starts.push(end);
+        }
+        let mut coords = vec![0; end];
+        for axis in 0..ranks.iter().copied().max().unwrap_or(0) {
+            let rows = || (0..n).filter(|r| ranks[*r] > axis);
+            for (row, k) in rows().zip(ints(c, rows().count())?) {
+                coords[starts[row] + axis as usize] = k;
+            }
+        }
+        let keys = Self { node, starts, coords };
+        if (1..n).any(|i| keys.get(i - 1) >= keys.get(i)) {
+            return Err(Error::corrupt("the chunks of a page are not sorted"));
+        }
+        Ok(keys)
+    }
+
+    /// Rows that are about arrays, without coordinates.
+    ///
+    /// # Errors
+    /// `Corrupt` if they are not sorted.
+    pub fn of_nodes(node: Vec<u64>) -> Result<Self> {
+        if node.windows(2).any(|w| w[0] >= w[1]) {
+            return Err(Error::corrupt("the arrays of a page are not sorted"));
+        }
+        let starts = vec![0; node.len() + 1];
+        Ok(Self { node, starts, coords: Vec::new() })
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.node.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.node.is_empty()
+    }
+
+    /// Node id and coordinates of a row below [`ChunkKeys::len`].
+    pub fn get(&self, row: usize) -> (u64, &[u64]) {
+        (self.node[row], &self.coords[self.starts[row]..self.starts[row + 1]])
+    }
+
+    /// First row whose key is not below this one.
+    pub fn lower_bound(&self, node: u64, coords: &[u64]) -> usize {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let mid = low + (high - low) / 2;
+            if self.get(mid) < (node, coords) { low = mid + 1 } else { high = mid }
+        }
+        low
+    }
+
+    /// The row of a chunk.
+    pub fn find(&self, node: u64, coords: &[u64]) -> Option<usize> {
+        let row = self.lower_bound(node, coords);
+        (row < self.len() && self.get(row) == (node, coords)).then_some(row)
+    }
+
+    /// Bytes in memory.
+    pub fn heap_bytes(&self) -> usize {
+        8 * (self.node.len() + self.starts.len() + self.coords.len())
+    }
+}
+
+/// Encodes rows that are sorted by node and coordinates.
+pub fn encode(rows: &[ChunkRow]) -> Vec<u8> {
+    let mut out = begin(Table::Chunks, rows.len());
+    ChunkKeys::encode(&mut out, rows.iter().map(|r| (r.node, r.coords.as_slice())));
+    put_ints(&mut out, &rows.iter().map(|r| r.version).collect::<Vec<_>>());
+    put_chunk_refs(&mut out, rows.iter().map(|r| r.chunk.as_ref()));
+    put_extension(&mut out);
+    out
+}
+
+/// A decoded page.
+#[derive(Debug)]
+pub struct ChunksPage {
+    /// Which chunks.
+    pub keys: ChunkKeys,
+    version: Vec<u64>,
+    chunks: ChunkColumn,
+}
+
+impl ChunksPage {
+    /// Decodes a page.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn decode(page: &[u8]) -> Result<Self> {
+        let c = &mut Cursor::new(page);
+        let n = enter(c, Table::Chunks)?;
+        Ok(Self { keys: ChunkKeys::decode(c, n)?, version: ints(c, n)?, chunks: ChunkColumn::decode(c, n)? })
+    }
+
+    /// Version of a row, and its chunk if it is no tombstone.
+    pub fn get(&self, row: usize) -> (u64, Option<ChunkRef>) {
+        (self.version.get(row).copied().unwrap_or(0), self.chunks.get(row))
+    }
+
+    /// A row; `row` must be below the number of keys.
+    pub fn row(&self, row: usize) -> ChunkRow {
+        let ((node, coords), (version, chunk)) = (self.keys.get(row), self.get(row));
+        ChunkRow { node, coords: coords.to_vec(), version, chunk }
+    }
+
+    /// Bytes in memory, about.
+    pub fn heap_bytes(&self) -> usize {
+        self.keys.heap_bytes() + self.version.len() * 8 + self.chunks.heap_bytes()
+    }
+}
+
+impl ChunkRow {
+    /// The row's key.
+    pub fn key(&self) -> Vec<u8> {
+        chunk_key(self.node, &self.coords)
+    }
+}

@@ -1,0 +1,241 @@
+//! Pages of arrays and groups: `docs/format.md` section 7.
+
+use std::sync::Arc;
+
+use crate::block::ChunkRef;
+use crate::cursor::{Cursor, put_bytes, put_varint};
+use crate::error::{Error, Result};
+use crate::format::blocks::{ChunkColumn, Interner, put_chunk_refs};
+use crate::format::column::{Strings, check_below, front_coded, ints, put_extension, put_front_coded, put_ints};
+use crate::format::page::{Table, begin, enter};
+use crate::schema::Schema;
+
+/// The names of a node's attributes, sorted.
+pub type KeySet = Arc<Vec<String>>;
+
+/// An array or group as its row has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Never given twice in a file; the root group has 0.
+    pub id: u64,
+    /// Its definition.
+    pub schema: Arc<Schema>,
+    /// Array: extents. Group: lengths of the declared dimensions.
+    pub shape: Vec<u64>,
+    /// Names of its attributes.
+    pub keys: KeySet,
+    /// The chunk of an array with one grid cell, and the version that wrote it.
+    pub chunk: Option<(ChunkRef, u64)>,
+}
+
+/// A row: what a path means from a version on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeRow {
+    /// The path.
+    pub path: String,
+    /// The version that last changed the definition.
+    pub version: u64,
+    /// `None`: a tombstone.
+    pub node: Option<Node>,
+}
+
+const TOMBSTONE: u64 = 0;
+const GROUP: u64 = 1;
+const ARRAY: u64 = 2;
+
+/// Encodes rows that are sorted by path.
+pub fn encode(rows: &[NodeRow]) -> Vec<u8> {
+    let mut out = begin(Table::Nodes, rows.len());
+    put_front_coded(&mut out, rows.iter().map(|r| r.path.as_bytes()));
+    let mut column = |f: &dyn Fn(&NodeRow) -> u64| put_ints(&mut out, &rows.iter().map(f).collect::<Vec<_>>());
+    column(&|r| match r.node.as_ref().map(|n| &*n.schema) {
+        None => TOMBSTONE,
+        Some(Schema::Group(_)) => GROUP,
+        Some(Schema::Array(_)) => ARRAY,
+    });
+    column(&|r| r.version);
+    column(&|r| r.node.as_ref().map_or(0, |n| n.id));
+    let (mut schemas, mut key_sets) = (Interner::default(), Interner::default());
+    let of_node = |f: &mut dyn FnMut(&Node) -> u64| -> Vec<u64> {
+        rows.iter().map(|r| r.node.as_ref().map_or(0, &mut *f)).collect()
+    };
+    let schema = of_node(&mut |n| schemas.index(&n.schema));
+    let key_set = of_node(&mut |n| key_sets.index(&n.keys));
+    put_ints(&mut out, &schema);
+    put_varint(&mut out, schemas.list().len() as u64);
+    for schema in schemas.list() {
+        let mut record = Vec::new();
+        schema.encode(&mut record);
+        put_bytes(&mut out, &record);
+    }
+    put_ints(&mut out, &key_set);
+    put_varint(&mut out, key_sets.list().len() as u64);
+    for keys in key_sets.list() {
+        put_varint(&mut out, keys.len() as u64);
+        keys.iter().for_each(|k| put_bytes(&mut out, k.as_bytes()));
+    }
+    let nodes = || rows.iter().filter_map(|r| r.node.as_ref());
+    put_ints(&mut out, &nodes().flat_map(|n| n.shape.iter().copied()).collect::<Vec<_>>());
+    let chunk = |r: &'_ NodeRow| r.node.as_ref().and_then(|n| n.chunk.as_ref().map(|c| c.0.clone()));
+    let chunks: Vec<Option<ChunkRef>> = rows.iter().map(chunk).collect();
+    put_chunk_refs(&mut out, chunks.iter().map(Option::as_ref));
+    put_ints(&mut out, &nodes().filter_map(|n| n.chunk.as_ref().map(|c| c.1)).collect::<Vec<_>>());
+    put_extension(&mut out);
+    out
+}
+
+/// A decoded page.
+#[derive(Debug)]
+pub struct NodesPage {
+    paths: Strings,
+    kind: Vec<u64>,
+    version: Vec<u64>,
+    id: Vec<u64>,
+    schema: Vec<u64>,
+    schemas: Vec<Arc<Schema>>,
+    key_set: Vec<u64>,
+    key_sets: Vec<KeySet>,
+    /// First extent of each row in `shape`, and the end of the last.
+    extents: Vec<usize>,
+    shape: Vec<u64>,
+    chunks: ChunkColumn,
+    chunk_version: Vec<u64>,
+}
+
+impl NodesPage {
+    /// Decodes a page.
+    ///
+    /// # Errors
+    /// `Corrupt`, or `Unsupported` for definitions of a later version.
+    pub fn decode(page: &[u8]) -> Result<Self> {
+        let c = &mut Cursor::new(page);
+        let n = enter(c, Table::Nodes)?;
+        let paths = front_coded(c, n)?;
+        if paths.iter().any(|p| std::str::from_utf8(p).is_err()) {
+            return Err(Error::corrupt("a path is not UTF-8"));
+        }
+        let (kind, version, id, schema) = (ints(c, n)?, ints(c, n)?, ints(c, n)?, ints(c, n)?);
+        let count = c.count(2)?;
+        let schemas = (0..count).map(|_| Schema::decode(c.bytes()?).map(Arc::new)).collect::<Result<Vec<_>>>()?;
+        let key_set = ints(c, n)?;
+        let count = c.count(1)?;
+        let keys = |c: &mut Cursor<'_>| -> Result<KeySet> {
+            let n = c.count(1)?;
+            Ok(Arc::new((0..n).map(|_| Ok(c.str()?.to_owned())).collect::<Result<_>>()?))
+        };
+        let key_sets = (0..count).map(|_| keys(c)).collect::<Result<Vec<_>>>()?;
+        let mut extents = Vec::with_capacity(n + 1);
+        let mut end = 0usize;
+        extents.push(0);
+        for row in 0..n {
+            if kind[row] != TOMBSTONE {
+                let at = |v: &[u64]| usize::try_from(v[row]).unwrap_or(usize::MAX);
+                let schema = schemas.get(at(&schema)).filter(|_| at(&key_set) < key_sets.len());
+                let fits = |s: &Arc<Schema>| matches!(**s, Schema::Array(_)) == (kind[row] == ARRAY);
+                let schema = schema.filter(|s| kind[row] <= ARRAY && fits(s));
+                end += schema.ok_or_else(|| Error::corrupt("a node without a definition"))?.rank();
+            }
+            extents.push(end);
+        }
+        // Many constant extents take no byte each, but each row of them was paid for; a row has a bounded rank.
+        let shape = ints(c, end)?;
+        let chunks = ChunkColumn::decode(c, n)?;
+        let chunk_version = ints(c, chunks.with_chunk())?;
+        let page = Self {
+            paths,
+            kind,
+            version,
+            id,
+            schema,
+            schemas,
+            key_set,
+            key_sets,
+            extents,
+            shape,
+            chunks,
+            chunk_version,
+        };
+        page.check()?;
+        Ok(page)
+    }
+
+    fn check(&self) -> Result<()> {
+        let sorted = (1..self.len()).all(|i| self.paths.get(i - 1) < self.paths.get(i));
+        if !sorted {
+            return Err(Error::corrupt("the paths of a page are not sorted"));
+        }
+        for row in 0..self.len() {
+            if self.kind[row] == ARRAY
+                && let Some(Schema::Array(a)) = self.schemas.get(self.schema[row] as usize).map(|s| &**s)
+            {
+                a.check(self.shape_of(row)).map_err(|e| Error::corrupt(e.message()))?;
+            }
+        }
+        check_below(&self.chunk_version, usize::MAX, "version")
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.kind.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.kind.is_empty()
+    }
+
+    /// The path of a row.
+    pub fn path(&self, row: usize) -> &str {
+        std::str::from_utf8(self.paths.get(row)).unwrap_or_default()
+    }
+
+    /// Node id of a row that is no tombstone.
+    pub fn id(&self, row: usize) -> Option<u64> {
+        (*self.kind.get(row)? != TOMBSTONE).then(|| self.id[row])
+    }
+
+    /// Whether a row is an array.
+    pub fn is_array(&self, row: usize) -> bool {
+        self.kind.get(row) == Some(&ARRAY)
+    }
+
+    /// Whether the node of a row has an attribute of this name.
+    pub fn has_key(&self, row: usize, key: &str) -> bool {
+        self.id(row).is_some()
+            && self.key_sets.get(self.key_set[row] as usize).is_some_and(|k| k.iter().any(|x| x == key))
+    }
+
+    /// First row whose path is not below `path`.
+    pub fn lower_bound(&self, path: &str) -> usize {
+        self.paths.lower_bound(path.as_bytes())
+    }
+
+    /// The row of a path.
+    pub fn find(&self, path: &str) -> Option<NodeRow> {
+        let row = self.lower_bound(path);
+        (row < self.len() && self.paths.get(row) == path.as_bytes()).then(|| self.row(row))
+    }
+
+    fn shape_of(&self, row: usize) -> &[u64] {
+        self.shape.get(self.extents[row]..self.extents[row + 1]).unwrap_or_default()
+    }
+
+    /// A row; `row` must be below [`NodesPage::len`].
+    pub fn row(&self, row: usize) -> NodeRow {
+        let node = (self.kind[row] != TOMBSTONE).then(|| Node {
+            id: self.id[row],
+            schema: self.schemas[self.schema[row] as usize].clone(),
+            shape: self.shape_of(row).to_vec(),
+            keys: self.key_sets[self.key_set[row] as usize].clone(),
+            chunk: self.chunks.get(row).map(|c| {
+                (c, self.chunk_version.get(self.chunks.nth(row)).copied().unwrap_or(0))
+            }),
+        });
+        NodeRow { path: self.path(row).to_owned(), version: self.version[row], node }
+    }
+
+    /// Bytes in memory, about.
+    pub fn heap_bytes(&self) -> usize {
+        self.paths.heap_bytes() + self.len() * 48 + self.shape.len() * 8 + self.chunks.heap_bytes()
+    }
+}

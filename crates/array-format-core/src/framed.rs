@@ -1,0 +1,224 @@
+//! Blocks cut into frames that decode alone: `docs/format.md` section 9.2.
+
+use std::ops::Range;
+
+use crate::buffer::{Elements, Values};
+use crate::checksum::{checksum, verify};
+use crate::chunk::{decode_fixed, mask_bytes, unpack_mask};
+use crate::codec::CompressionCodec;
+use crate::codec::encode_filters;
+use crate::cursor::Cursor;
+use crate::error::{Error, Result};
+use crate::format::constants::MAX_FRAME_BYTES;
+use crate::schema::ArraySchema;
+
+const ENTRY_BYTES: u64 = 12;
+
+/// A block in frames: its table, then its frames.
+#[derive(Debug)]
+pub struct FramedBlock {
+    /// The stored bytes.
+    pub bytes: Vec<u8>,
+    /// Bytes of the raw values and the mask together.
+    pub decoded_bytes: u64,
+    /// Checksum of the table.
+    pub checksum: u32,
+}
+
+/// Cuts the elements of a chunk into frames of `frame_bytes` raw bytes and compresses each alone.
+///
+/// # Errors
+/// As filters and codec; `InvalidArgument` if elements vary in length or do not fit the frames.
+pub fn encode(
+    schema: &ArraySchema,
+    elements: &Elements,
+    frame_bytes: u64,
+    codec: &dyn CompressionCodec,
+) -> Result<FramedBlock> {
+    let raw = elements.values.fixed()?;
+    let item = schema.dtype.item().ok_or_else(|| Error::invalid("elements of varying length are not framed"))?;
+    let size = schema.dtype.fixed_size_bytes().unwrap_or(1) as u64;
+    if frame_bytes == 0 || frame_bytes > MAX_FRAME_BYTES || !frame_bytes.is_multiple_of(size) {
+        return Err(Error::invalid(format!("frames of {frame_bytes} bytes for elements of {size}")));
+    }
+    let mut table = Vec::new();
+    let mut frames = Vec::new();
+    let mut push = |filtered: &[u8]| -> Result<()> {
+        let start = frames.len();
+        codec.compress(filtered, &mut frames)?;
+        let stored = frames.get(start..).unwrap_or_default();
+        for len in [stored.len(), filtered.len()] {
+            let len = u32::try_from(len).map_err(|_| Error::invalid("a frame of more than 4 GiB"))?;
+            table.extend(len.to_le_bytes());
+        }
+        table.extend(checksum(stored).to_le_bytes());
+        Ok(())
+    };
+    for frame in raw.chunks(frame_bytes as usize) {
+        push(&encode_filters(&schema.filters, item, frame)?)?;
+    }
+    let mut decoded_bytes = raw.len() as u64;
+    if elements.validity.is_some() {
+        let only_mask = Elements { values: Values::Fixed(Vec::new()), ..elements.clone() };
+        let mut mask = Vec::new();
+        crate::chunk::encode(&ArraySchema { filters: Vec::new(), ..schema.clone() }, &only_mask, &mut mask)?;
+        decoded_bytes += mask.len() as u64;
+        push(&mask)?;
+    }
+    let count = u32::try_from(table.len() as u64 / ENTRY_BYTES).map_err(|_| Error::invalid("too many frames"))?;
+    let mut bytes = Vec::with_capacity(4 + table.len() + frames.len());
+    bytes.extend(count.to_le_bytes());
+    bytes.extend(table);
+    let checksum = checksum(&bytes);
+    bytes.append(&mut frames);
+    Ok(FramedBlock { bytes, decoded_bytes, checksum })
+}
+
+/// One frame of a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// Its bytes, relative to the start of the block.
+    pub stored: Range<u64>,
+    filtered_bytes: u32,
+    checksum: u32,
+    raw: Range<u64>,
+}
+
+/// Where the frames of a block lie.
+#[derive(Debug, Clone)]
+pub struct FrameTable {
+    frames: Vec<Frame>,
+    has_mask: bool,
+}
+
+/// Bytes of the table of a chunk of `n` elements.
+pub fn table_bytes(schema: &ArraySchema, n: usize, frame_bytes: u64) -> u64 {
+    4 + ENTRY_BYTES * frame_count(schema, n, frame_bytes)
+}
+
+fn raw_bytes(schema: &ArraySchema, n: usize) -> u64 {
+    (n as u64).saturating_mul(schema.dtype.fixed_size_bytes().unwrap_or(0) as u64)
+}
+
+fn frame_count(schema: &ArraySchema, n: usize, frame_bytes: u64) -> u64 {
+    raw_bytes(schema, n).div_ceil(frame_bytes.max(1)) + u64::from(schema.nullable)
+}
+
+impl FrameTable {
+    /// Reads the table of a block of `stored_bytes` that holds a chunk of `n` elements, from its first
+    /// [`table_bytes`]; these were checked against the block's checksum.
+    ///
+    /// # Errors
+    /// `Corrupt` where it does not fit the chunk.
+    pub fn decode(schema: &ArraySchema, n: usize, frame_bytes: u64, stored_bytes: u64, bytes: &[u8]) -> Result<Self> {
+        let mut c = Cursor::new(bytes);
+        let count = u64::from(c.u32()?);
+        let expected = frame_count(schema, n, frame_bytes);
+        if count != expected || frame_bytes > MAX_FRAME_BYTES {
+            return Err(Error::corrupt(format!("a block of {count} frames, its chunk makes {expected}")));
+        }
+        let total = raw_bytes(schema, n);
+        let mut at = table_bytes(schema, n, frame_bytes);
+        let mut frames = Vec::new();
+        for i in 0..count {
+            let (stored, filtered_bytes, checksum) = (u64::from(c.u32()?), c.u32()?, c.u32()?);
+            let stored = at..at + stored;
+            at = stored.end;
+            let is_mask = schema.nullable && i + 1 == count;
+            let start = if is_mask { total } else { i * frame_bytes };
+            let end = if is_mask { total + mask_bytes(schema, n) as u64 } else { total.min(start + frame_bytes) };
+            let raw = end - start;
+            if u64::from(filtered_bytes) > raw.saturating_mul(2) + 4096 {
+                return Err(Error::corrupt(format!("a frame of {filtered_bytes} bytes for {raw} bytes of values")));
+            }
+            frames.push(Frame { stored, filtered_bytes, checksum, raw: start..end });
+        }
+        if at != stored_bytes {
+            return Err(Error::corrupt(format!("a block of {stored_bytes} bytes whose frames end at {at}")));
+        }
+        Ok(Self { frames, has_mask: schema.nullable })
+    }
+
+    /// The frames that hold any of these bytes of the raw values, in order, without the mask.
+    pub fn frames_of(&self, raw: Range<u64>) -> &[Frame] {
+        let frames = self.values();
+        let first = frames.partition_point(|f| f.raw.end <= raw.start);
+        let past = frames.partition_point(|f| f.raw.start < raw.end);
+        frames.get(first..past).unwrap_or_default()
+    }
+
+    fn values(&self) -> &[Frame] {
+        let n = self.frames.len() - usize::from(self.has_mask && !self.frames.is_empty());
+        self.frames.get(..n).unwrap_or_default()
+    }
+
+    /// The frame of the validity mask.
+    pub fn mask(&self) -> Option<&Frame> {
+        self.frames.last().filter(|_| self.has_mask)
+    }
+}
+
+impl Frame {
+    /// The bytes of the raw values that the frame holds.
+    pub fn raw(&self) -> Range<u64> {
+        self.raw.clone()
+    }
+
+    fn decompress(&self, codec: &dyn CompressionCodec, params: &[u8], stored: &[u8]) -> Result<Vec<u8>> {
+        verify(stored, self.checksum, "a frame of a block")?;
+        let mut filtered = vec![0; self.filtered_bytes as usize];
+        codec.decompress(params, stored, &mut filtered)?;
+        Ok(filtered)
+    }
+
+    /// Checks and decodes the frame into `raw`, which has the length of [`Frame::raw`].
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn decode(
+        &self,
+        schema: &ArraySchema,
+        codec: &dyn CompressionCodec,
+        params: &[u8],
+        stored: &[u8],
+        raw: &mut [u8],
+    ) -> Result<()> {
+        let bools = schema.dtype.item() == Some(crate::dtype::Scalar::Bool);
+        if schema.filters.is_empty() && !bools && u64::from(self.filtered_bytes) == raw.len() as u64 {
+            verify(stored, self.checksum, "a frame of a block")?;
+            codec.decompress(params, stored, raw)?;
+            return Ok(());
+        }
+        decode_fixed(schema, &self.decompress(codec, params, stored)?, raw)
+    }
+
+    /// Checks and decodes the frame of the mask to a byte an element.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn decode_mask(&self, codec: &dyn CompressionCodec, params: &[u8], stored: &[u8], n: usize) -> Result<Vec<u8>> {
+        unpack_mask(&self.decompress(codec, params, stored)?, n)
+    }
+}
+
+/// Checks the table and every frame of a whole block, without knowing its chunk.
+///
+/// # Errors
+/// `Corrupt`.
+pub fn check(stored: &[u8], sum: u32) -> Result<()> {
+    let count = u64::from(Cursor::new(stored).u32()?);
+    let table = usize::try_from(4 + ENTRY_BYTES * count).ok().and_then(|len| stored.get(..len));
+    let table = table.ok_or_else(|| Error::corrupt("a block is shorter than its frame table"))?;
+    verify(table, sum, "the frame table of a block")?;
+    let mut c = Cursor::new(table);
+    c.u32()?;
+    let mut frames = Cursor::new(stored.get(table.len()..).unwrap_or_default());
+    for _ in 0..count {
+        let (len, _, sum) = (c.u32()?, c.u32()?, c.u32()?);
+        verify(frames.take_u64(u64::from(len))?, sum, "a frame of a block")?;
+    }
+    match frames.remaining() {
+        0 => Ok(()),
+        n => Err(Error::corrupt(format!("a block with {n} bytes after its last frame"))),
+    }
+}

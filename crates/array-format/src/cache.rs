@@ -1,0 +1,119 @@
+//! A cache of decoded blocks and index pages that many files share.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use array_format_core::Result;
+use array_format_core::address::ObjectId;
+use array_format_core::format::attributes::AttributesPage;
+use array_format_core::format::chunks::ChunksPage;
+use array_format_core::format::directory::Directory;
+use array_format_core::format::nodes::NodesPage;
+use array_format_core::format::statistics::StatisticsPage;
+use array_format_core::format::trailer::Id;
+use bytes::Bytes;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+/// What the cache holds when nothing else is asked for.
+const CAPACITY_BYTES: u64 = 64 << 20;
+
+/// Which bytes. The write id belongs to one write of one object, so that no two files, versions or stores mix, also
+/// if they stand at the same path; the checksum guards against a caller who hands out the same id twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(crate) write_id: Id,
+    pub(crate) object: ObjectId,
+    pub(crate) offset: u64,
+    pub(crate) stored_bytes: u64,
+    pub(crate) checksum: u32,
+}
+
+/// A decoded thing.
+#[derive(Debug, Clone)]
+pub(crate) enum Cached {
+    Block(Bytes),
+    Directory(Arc<Directory>),
+    Nodes(Arc<NodesPage>),
+    Chunks(Arc<ChunksPage>),
+    Attributes(Arc<AttributesPage>),
+    Statistics(Arc<StatisticsPage>),
+}
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<Key, Cached> for Weight {
+    fn weight(&self, _: &Key, cached: &Cached) -> u64 {
+        let bytes = match cached {
+            Cached::Block(b) => b.len(),
+            Cached::Directory(d) => d.pages.len() * 160,
+            Cached::Nodes(p) => p.heap_bytes(),
+            Cached::Chunks(p) => p.heap_bytes(),
+            Cached::Attributes(p) => p.heap_bytes(),
+            Cached::Statistics(p) => p.heap_bytes(),
+        };
+        bytes as u64 + 128
+    }
+}
+
+/// Decoded blocks and index pages in memory, up to a number of bytes. Clones share; hand one to
+/// [`FileConfig::with_cache`](crate::FileConfig::with_cache) of many files.
+///
+/// Each block is loaded and decoded once, also if many readers want it at the same moment.
+#[derive(Clone)]
+pub struct DeltaCache {
+    cache: Arc<Cache<Key, Cached, Weight>>,
+}
+
+impl DeltaCache {
+    /// A cache of at most `capacity_bytes`, about.
+    pub fn new(capacity_bytes: u64) -> Self {
+        let items = usize::try_from(capacity_bytes / (32 << 10)).unwrap_or(1 << 20).clamp(16, 1 << 20);
+        Self { cache: Arc::new(Cache::with_weighter(items, capacity_bytes, Weight)) }
+    }
+
+    /// Bytes that are held now, about.
+    pub fn used_bytes(&self) -> u64 {
+        self.cache.weight()
+    }
+
+    /// Forgets everything. Readers are not disturbed: what they hold stays valid.
+    pub fn clear(&self) {
+        self.cache.clear();
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Option<Cached> {
+        self.cache.get(key)
+    }
+
+    pub(crate) fn insert(&self, key: Key, cached: Cached) {
+        self.cache.insert(key, cached);
+    }
+
+    /// What is there, or what `load` brings; concurrent callers of one key wait for the first.
+    pub(crate) async fn get_or_load(
+        &self,
+        key: &Key,
+        load: impl Future<Output = Result<Cached>>,
+    ) -> Result<Cached> {
+        self.cache.get_or_insert_async(key, load).await
+    }
+}
+
+impl Default for DeltaCache {
+    /// 64 MiB.
+    fn default() -> Self {
+        Self::new(CAPACITY_BYTES)
+    }
+}
+
+impl fmt::Debug for DeltaCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeltaCache")
+            .field("used_bytes", &self.used_bytes())
+            .field("capacity_bytes", &self.cache.capacity())
+            .finish()
+    }
+}

@@ -1,0 +1,524 @@
+//! From pending changes to a layer: rows, blocks, pages, root.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use array_format_core::address::ObjectId;
+use array_format_core::block::ChunkRef;
+use array_format_core::footer::{Cause, Footer, ObjectEntry, Run};
+use array_format_core::format::attributes::AttributeRow;
+use array_format_core::format::chunks::ChunkRow;
+use array_format_core::format::nodes::{Node, NodeRow};
+use array_format_core::format::page::Table;
+use array_format_core::format::statistics::StatisticsRow;
+use array_format_core::format::trailer::Id;
+use array_format_core::schema::Schema;
+use array_format_core::statistics::{Counts, Statistics};
+use array_format_core::{Error, ErrorKind, Result};
+
+use super::own_entry;
+use crate::index::Version;
+use crate::index::build::{BuildRow, TableBuilder};
+use crate::index::scan::KeyRange;
+use crate::read::View;
+use crate::storage::Upload;
+use crate::write::pack::{ChunkJob, store};
+use crate::write::pending::{NEW_NODE, Pending, Staged, StagedChunk, StagedNode, grid};
+use crate::write::sink::LayerSink;
+
+/// Runs of at most this many stored bytes together are merged with every commit.
+const SMALL_RUN_BYTES: u64 = 128 << 10;
+/// A run up to twice as large as what it would be merged with is merged too, up to this.
+const LARGE_RUN_BYTES: u64 = 512 << 10;
+
+/// A layer that is written but not visible.
+pub(crate) struct Built {
+    pub(crate) upload: Box<dyn Upload>,
+    pub(crate) footer: Footer,
+    /// The ids that new nodes got.
+    pub(crate) ids: BTreeMap<u64, u64>,
+}
+
+/// All rows that a commit adds, sorted.
+#[derive(Default)]
+struct Rows {
+    nodes: BTreeMap<String, NodeRow>,
+    chunks: BTreeMap<(u64, Vec<u64>), ChunkRow>,
+    attributes: BTreeMap<(String, u64), AttributeRow>,
+    statistics: BTreeMap<u64, StatisticsRow>,
+    chunk_statistics: BTreeMap<(u64, Vec<u64>), StatisticsRow>,
+}
+
+struct Builder<'a> {
+    view: View,
+    pending: &'a Pending,
+    number: u64,
+    sink: LayerSink,
+    rows: Rows,
+    ids: BTreeMap<u64, u64>,
+    objects: Vec<ObjectEntry>,
+    arrays: i64,
+    groups: i64,
+}
+
+/// Writes the layer of the version after `version`.
+pub(crate) async fn build(
+    version: &Version,
+    pending: &Pending,
+    message: &str,
+    write_id: Id,
+    sink: LayerSink,
+) -> Result<Built> {
+    let number = version.number() + 1;
+    let footer = &version.head.footer;
+    let mut builder = Builder {
+        view: View { version: version.clone(), pending: Arc::default() },
+        pending,
+        number,
+        sink,
+        rows: Rows::default(),
+        ids: BTreeMap::new(),
+        objects: footer.objects.clone(),
+        arrays: 0,
+        groups: 0,
+    };
+    let next_node = builder.give_ids(footer.next_node)?;
+    let stored = builder.store_chunks().await?;
+    for (path, staged) in &pending.nodes {
+        match staged {
+            Staged::Gone(_) => builder.remove(path).await?,
+            Staged::Node(s) => builder.put(path, s, &stored).await?,
+        }
+    }
+    builder.finish(message, write_id, next_node).await
+}
+
+/// Chunks of this commit by pending node id and coordinates.
+type Stored = HashMap<u64, BTreeMap<Vec<u64>, (ChunkRef, Statistics)>>;
+
+impl Builder<'_> {
+    /// Gives ids to new nodes in the order of their paths, so that neighbours have neighbouring ids.
+    fn give_ids(&mut self, mut next: u64) -> Result<u64> {
+        for staged in self.pending.nodes.values() {
+            if let Staged::Node(s) = staged
+                && s.node.id & NEW_NODE != 0
+            {
+                self.ids.insert(s.node.id, next);
+                next += 1;
+            }
+        }
+        match next & NEW_NODE {
+            0 => Ok(next),
+            _ => Err(Error::invalid("the file has had 2^63 nodes; no more are possible")),
+        }
+    }
+
+    fn id(&self, pending: u64) -> u64 {
+        self.ids.get(&pending).copied().unwrap_or(pending)
+    }
+
+    async fn store_chunks(&mut self) -> Result<Stored> {
+        let mut keys = Vec::new();
+        let mut jobs = Vec::new();
+        let config = self.view.version.config.clone();
+        for staged in self.pending.nodes.values() {
+            let Staged::Node(s) = staged else { continue };
+            let (Schema::Array(schema), Some(grid)) = (&*s.node.schema, grid(&s.node)) else { continue };
+            let schema = Arc::new(schema.clone());
+            let codec = match &schema.codec {
+                Some(c) if c.id == config.codec.id() && c.params == config.codec.params() => config.codec.clone(),
+                Some(c) => config.codecs.codec(c.id, &c.name)?,
+                None => config.codec.clone(),
+            };
+            for (coords, chunk) in self.pending.chunks.get(&s.node.id).into_iter().flatten() {
+                if let StagedChunk::Data(elements) = chunk
+                    && grid.contains(coords)
+                {
+                    let (schema, codec, elements) = (schema.clone(), codec.clone(), elements.clone());
+                    jobs.push(ChunkJob { schema, codec, extents: grid.extents(coords), elements });
+                    keys.push((s.node.id, coords.clone()));
+                }
+            }
+        }
+        let mut stored = Stored::new();
+        for ((id, coords), s) in keys.into_iter().zip(store(&jobs, &config, &mut self.sink).await?) {
+            self.live(&s.chunk, true);
+            stored.entry(id).or_default().insert(coords, (s.chunk, s.statistics));
+        }
+        Ok(stored)
+    }
+
+    /// Counts a chunk as live, or as dead.
+    fn live(&mut self, chunk: &ChunkRef, live: bool) {
+        let id = chunk.block.id.object;
+        if id == ObjectId::Layer(self.number) {
+            if self.objects.iter().all(|o| o.id != id) {
+                self.objects.push(own_entry(self.number, [0; 16]));
+            }
+        }
+        if let Some(entry) = self.objects.iter_mut().find(|o| o.id == id) {
+            entry.live_bytes = match live {
+                true => entry.live_bytes.saturating_add(chunk.length),
+                false => entry.live_bytes.saturating_sub(chunk.length),
+            };
+        }
+    }
+
+    /// A path that leads nowhere any more. If its node is not elsewhere now, its data is dead.
+    async fn remove(&mut self, path: &str) -> Result<()> {
+        let Some(NodeRow { node: Some(node), .. }) = self.view.version.node(path).await? else { return Ok(()) };
+        let moved = self.pending.nodes.values().any(|s| matches!(s, Staged::Node(s) if s.node.id == node.id));
+        self.rows.nodes.insert(path.to_owned(), NodeRow { path: path.to_owned(), version: self.number, node: None });
+        self.count(&node, -1);
+        if moved {
+            return Ok(());
+        }
+        for (_, source) in self.view.written_chunks(&node).await? {
+            if let crate::read::view::ChunkSource::Stored(chunk) = source {
+                self.live(&chunk, false);
+            }
+        }
+        // Its attributes and statistics would be ignored, for nothing has its id; taking them along makes columns smaller.
+        for key in node.keys.iter() {
+            let row = AttributeRow { name: key.clone(), node: node.id, version: self.number, value: None };
+            self.rows.attributes.insert((key.clone(), node.id), row);
+        }
+        if matches!(*node.schema, Schema::Array(_)) {
+            self.statistics(node.id, None);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, node: &Node, n: i64) {
+        match &*node.schema {
+            Schema::Array(_) => self.arrays += n,
+            Schema::Group(_) if node.id != 0 => self.groups += n,
+            Schema::Group(_) => {}
+        }
+    }
+
+    fn statistics(&mut self, node: u64, statistics: Option<Statistics>) {
+        let row = StatisticsRow { node, coords: Vec::new(), version: self.number, statistics };
+        self.rows.statistics.insert(node, row);
+    }
+
+    /// A node that is new or changed.
+    async fn put(&mut self, path: &str, staged: &StagedNode, stored: &Stored) -> Result<()> {
+        let below = match &staged.origin {
+            Some(origin) => {
+                let row = self.view.version.node(origin).await?;
+                let row = row.filter(|r| r.node.as_ref().is_some_and(|n| n.id == staged.node.id));
+                Some(row.ok_or_else(|| {
+                    Error::new(ErrorKind::Conflict, "another writer deleted or renamed it").in_array(path)
+                })?)
+            }
+            None => {
+                if let Some(NodeRow { node: Some(_), .. }) = self.view.version.node(path).await?
+                    && !matches!(self.pending.nodes.get(path), Some(Staged::Node(s)) if self.replaces(path, s))
+                {
+                    return Err(Error::new(
+                        ErrorKind::AlreadyExists,
+                        "something has this name already; `delete` this definition, or use `redefine`",
+                    )
+                    .in_array(path));
+                }
+                None
+            }
+        };
+        let mut node = staged.node.clone();
+        node.id = self.id(node.id);
+        let base = below.as_ref().and_then(|r| r.node.clone());
+        if staged.origin.as_deref() != Some(path) {
+            // Something else may have had this path: it is hidden by the row of this one.
+            self.bury(path, node.id).await?;
+            self.count(&node, 1);
+        }
+        let version = match (&below, staged.redefined) {
+            (Some(row), false) => row.version,
+            _ => self.number,
+        };
+        if matches!(*node.schema, Schema::Array(_)) {
+            let empty = BTreeMap::new();
+            let new = stored.get(&staged.node.id).unwrap_or(&empty);
+            self.put_chunks(&mut node, base.as_ref(), staged.node.id, new).await?;
+        }
+        for (name, value) in self.pending.attributes.get(&staged.node.id).into_iter().flatten() {
+            if value.is_some() || base.as_ref().is_some_and(|b| b.keys.contains(name)) {
+                let row =
+                    AttributeRow { name: name.clone(), node: node.id, version: self.number, value: value.clone() };
+                self.rows.attributes.insert((name.clone(), node.id), row);
+            }
+        }
+        self.rows.nodes.insert(path.to_owned(), NodeRow { path: path.to_owned(), version, node: Some(node) });
+        Ok(())
+    }
+
+    /// Whether a new node stands where the user deleted or moved the old one: then it was checked when it was defined.
+    fn replaces(&self, _path: &str, staged: &StagedNode) -> bool {
+        staged.checked
+    }
+
+    /// Counts what stood at a path as gone, unless it moved.
+    async fn bury(&mut self, path: &str, id: u64) -> Result<()> {
+        let below = self.view.version.node(path).await?.and_then(|r| r.node).filter(|n| n.id != id);
+        if below.is_some() {
+            self.remove(path).await?;
+        }
+        Ok(())
+    }
+
+    /// The chunks of an array: where each stands depends on whether its grid has one cell (format section 7).
+    async fn put_chunks(
+        &mut self,
+        node: &mut Node,
+        base: Option<&Node>,
+        pending_id: u64,
+        new: &BTreeMap<Vec<u64>, (ChunkRef, Statistics)>,
+    ) -> Result<()> {
+        let Some(now) = grid(node) else { return Ok(()) };
+        let before = base.and_then(grid);
+        let origin = vec![0; node.shape.len()];
+        let was_single = before.as_ref().is_some_and(array_format_core::grid::Grid::is_single);
+        let staged = self.pending.chunks.get(&pending_id);
+        let erased = |coords: &[u64]| matches!(staged.and_then(|s| s.get(coords)), Some(StagedChunk::Erased));
+        // What dies: stored chunks that are written anew or cut off.
+        if let Some(base) = base {
+            for coords in staged.into_iter().flat_map(|s| s.keys()) {
+                if let crate::read::view::ChunkSource::Stored(old) = self.view.chunk(base, coords).await? {
+                    self.live(&old, false);
+                }
+            }
+        }
+        let inline = node.chunk.take();
+        if now.is_single() {
+            node.chunk = match new.get(&origin) {
+                Some((chunk, _)) => Some((chunk.clone(), self.number)),
+                None if erased(&origin) => None,
+                None if was_single || base.is_none() => inline.clone(),
+                None => self.table_chunk(base, &origin).await?,
+            };
+        }
+        let base_id = base.map(|b| b.id);
+        // Rows of table 2.
+        if !now.is_single() {
+            for (coords, (chunk, statistics)) in new {
+                self.chunk_row(node.id, coords, Some(chunk.clone()), self.number, Some(statistics.clone()));
+            }
+            if was_single
+                && let Some((chunk, version)) = inline
+                && !new.contains_key(&origin)
+                && !erased(&origin)
+                && now.contains(&origin)
+            {
+                let row = self.view.version.statistics(Table::ArrayStatistics, node.id, &[]).await?;
+                let statistics = row.and_then(|r| r.statistics);
+                self.chunk_row(node.id, &origin, Some(chunk), version, statistics);
+            }
+        }
+        if let (Some(id), Some(staged)) = (base_id, staged) {
+            for (coords, chunk) in staged {
+                let gone = matches!(chunk, StagedChunk::Erased) || now.is_single();
+                if gone && self.view.version.chunk(id, coords).await?.is_some_and(|r| r.chunk.is_some()) {
+                    self.chunk_row(node.id, coords, None, self.number, None);
+                }
+            }
+        }
+        if now.is_single()
+            && !was_single
+            && let Some(id) = base_id
+            && self.view.version.chunk(id, &origin).await?.is_some_and(|r| r.chunk.is_some())
+        {
+            self.chunk_row(node.id, &origin, None, self.number, None);
+        }
+        if base.is_none() || staged.is_some_and(|s| !s.is_empty()) {
+            let all = self.fold(node, base, pending_id, new).await?;
+            self.statistics(node.id, Some(all));
+        }
+        Ok(())
+    }
+
+    async fn table_chunk(&self, base: Option<&Node>, coords: &[u64]) -> Result<Option<(ChunkRef, u64)>> {
+        let Some(base) = base else { return Ok(None) };
+        let row = self.view.version.chunk(base.id, coords).await?;
+        Ok(row.and_then(|r| r.chunk.map(|c| (c, r.version))))
+    }
+
+    fn chunk_row(&mut self, node: u64, coords: &[u64], chunk: Option<ChunkRef>, version: u64, s: Option<Statistics>) {
+        let key = (node, coords.to_vec());
+        // A chunk without known statistics has a row all the same: unknown.
+        let statistics = chunk.as_ref().map(|_| s.unwrap_or_default());
+        let row = StatisticsRow { node, coords: coords.to_vec(), version, statistics };
+        self.rows.chunk_statistics.insert(key.clone(), row);
+        self.rows.chunks.insert(key, ChunkRow { node, coords: coords.to_vec(), version, chunk });
+    }
+
+    /// Statistics of the whole array after the commit.
+    async fn fold(
+        &self,
+        node: &Node,
+        base: Option<&Node>,
+        pending_id: u64,
+        new: &BTreeMap<Vec<u64>, (ChunkRef, Statistics)>,
+    ) -> Result<Statistics> {
+        let new = new.values().fold(Statistics::empty(), |all, (_, s)| all.merge(s));
+        let (Some(base), Some(now)) = (base, grid(node)) else { return Ok(new) };
+        let empty = BTreeMap::new();
+        let staged = self.pending.chunks.get(&pending_id).unwrap_or(&empty);
+        // Usually the extremes lie in chunks that stay: then nothing but the chunks that go has to be looked at.
+        let mut rest = Some(self.view.array_statistics(base).await?);
+        for coords in staged.keys() {
+            let Some(all) = rest else { break };
+            rest = without(&all, &self.view.chunk_statistics(base, coords).await?);
+        }
+        if let Some(rest) = rest {
+            return Ok(rest.merge(&new));
+        }
+        let mut all = new;
+        for (coords, _) in self.view.written_chunks(base).await? {
+            if now.contains(&coords) && !staged.contains_key(&coords) {
+                all = all.merge(&self.view.chunk_statistics(base, &coords).await?);
+            }
+        }
+        Ok(all)
+    }
+
+    async fn finish(mut self, message: &str, write_id: Id, next_node: u64) -> Result<Built> {
+        let version = self.view.version.clone();
+        let footer = &version.head.footer;
+        let own_blocks = self.sink.put_block_table().await?;
+        let small = self.rows.nodes.len() < 64;
+        let absorbed = absorb(&footer.runs, small);
+        let (merged, kept) = footer.runs.split_at(absorbed);
+        let drop_tombstones = kept.is_empty();
+        let mut run = Run::default();
+        let rows = std::mem::take(&mut self.rows);
+        let m = Merge { version: &version, runs: merged, drop_tombstones };
+        let sink = &mut self.sink;
+        run.directories.extend(m.table(Table::Nodes, rows.nodes.into_values(), |r| r.node.is_none(), sink).await?);
+        run.directories.extend(m.table(Table::Chunks, rows.chunks.into_values(), |r| r.chunk.is_none(), sink).await?);
+        let gone = |r: &AttributeRow| r.value.is_none();
+        run.directories.extend(m.table(Table::Attributes, rows.attributes.into_values(), gone, sink).await?);
+        let gone = |r: &StatisticsRow| r.statistics.is_none();
+        run.directories.extend(m.table(Table::ArrayStatistics, rows.statistics.into_values(), gone, sink).await?);
+        let rows = rows.chunk_statistics.into_values();
+        run.directories.extend(m.table(Table::ChunkStatistics, rows, gone, sink).await?);
+        let mut runs = vec![run];
+        runs.extend_from_slice(kept);
+        runs.retain(|r| !r.directories.is_empty());
+        let (stored_bytes, decoded_bytes) = self.sink.block_bytes();
+        let own = ObjectId::Layer(self.number);
+        let live_bytes = self.objects.iter().find(|o| o.id == own).map_or(0, |o| o.live_bytes);
+        self.objects.retain(|o| {
+            let has_pages = kept.iter().flat_map(|r| &r.directories).flat_map(|d| &d.pages).any(|p| p.object == o.id);
+            o.id != own && (o.live_bytes > 0 || has_pages)
+        });
+        self.objects.push(ObjectEntry { stored_bytes, decoded_bytes, live_bytes, ..own_entry(self.number, write_id) });
+        let add = |n: u64, d: i64| n.saturating_add_signed(d);
+        let footer = Footer {
+            version: self.number,
+            time_ms: version.config.now_ms(),
+            message: message.to_owned(),
+            cause: Cause::Commit,
+            next_node,
+            arrays: add(footer.arrays, self.arrays),
+            groups: add(footer.groups, self.groups),
+            objects: self.objects,
+            runs,
+            own_blocks,
+        };
+        let (upload, footer) = self.sink.close(footer).await?;
+        Ok(Built { upload, footer, ids: self.ids })
+    }
+}
+
+/// Statistics without a chunk's, if that can be told without looking at the other chunks.
+fn without(all: &Statistics, chunk: &Statistics) -> Option<Statistics> {
+    let (a, c) = (all.counts?, chunk.counts?);
+    if c.rows == 0 {
+        return Some(all.clone());
+    }
+    if !chunk.has_no_values() {
+        use std::cmp::Ordering::{Greater, Less};
+        let ((low, high), (min, max)) = (all.bounds.as_ref()?, chunk.bounds.as_ref()?);
+        if min.partial_cmp_same(low) != Some(Greater) || max.partial_cmp_same(high) != Some(Less) {
+            return None;
+        }
+    }
+    let counts = Counts {
+        rows: a.rows.checked_sub(c.rows)?,
+        nulls: a.nulls.checked_sub(c.nulls)?,
+        nans: a.nans.checked_sub(c.nans)?,
+    };
+    Some(Statistics { counts: Some(counts), ..all.clone() })
+}
+
+/// How many of the newest runs a commit merges with its own rows. See `docs/design.md`, "Runs".
+fn absorb(runs: &[Run], small: bool) -> usize {
+    let mut sum = if small { 0 } else { SMALL_RUN_BYTES };
+    let mut n = 0;
+    for run in runs {
+        let bytes: u64 = run.directories.iter().flat_map(|d| &d.pages).map(|p| p.stored_bytes).sum();
+        let deep = run.directories.iter().any(|d| d.level > 0);
+        let total = sum + bytes;
+        let fits = total <= SMALL_RUN_BYTES || (bytes <= 2 * sum && total <= LARGE_RUN_BYTES && !small);
+        if deep || !fits {
+            break;
+        }
+        sum = total;
+        n += 1;
+    }
+    n
+}
+
+struct Merge<'a> {
+    version: &'a Version,
+    runs: &'a [Run],
+    drop_tombstones: bool,
+}
+
+impl Merge<'_> {
+    /// Writes the rows of a table: new ones, and those of the merged runs that these do not hide.
+    async fn table<R: BuildRow>(
+        &self,
+        table: Table,
+        new: impl Iterator<Item = R>,
+        is_tombstone: impl Fn(&R) -> bool,
+        sink: &mut LayerSink,
+    ) -> Result<Option<array_format_core::format::directory::Directory>> {
+        let mut old = self.version.scan_runs::<R>(self.runs, table, KeyRange::all()).await?;
+        let mut next_old = old.next().await?;
+        let mut builder = TableBuilder::new(table);
+        let keep = |r: &R| !(self.drop_tombstones && is_tombstone(r));
+        for row in new {
+            let key = row.key();
+            while let Some(o) = next_old.take() {
+                match o.key().cmp(&key) {
+                    std::cmp::Ordering::Less => {
+                        if keep(&o) {
+                            builder.push(o, sink).await?;
+                        }
+                        next_old = old.next().await?;
+                    }
+                    std::cmp::Ordering::Equal => {
+                        next_old = old.next().await?;
+                        break;
+                    }
+                    std::cmp::Ordering::Greater => {
+                        next_old = Some(o);
+                        break;
+                    }
+                }
+            }
+            if keep(&row) {
+                builder.push(row, sink).await?;
+            }
+        }
+        while let Some(o) = next_old {
+            if keep(&o) {
+                builder.push(o, sink).await?;
+            }
+            next_old = old.next().await?;
+        }
+        builder.finish(sink).await
+    }
+}

@@ -1,0 +1,273 @@
+//! Making pending changes a version: `docs/format.md` section 11.
+//!
+//! [`build`] turns changes into rows and writes a layer, [`publish`] is the only place that makes one visible, [`rebase`] decides
+//! whether changes of two writers overlap.
+
+pub(crate) mod build;
+pub(crate) mod publish;
+pub(crate) mod rebase;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use array_format_core::footer::{Cause, Footer, ObjectEntry};
+use array_format_core::address::ObjectId;
+use array_format_core::format::trailer::Id;
+use array_format_core::{Error, ErrorKind, Result};
+
+use crate::config::FileConfig;
+use crate::file::ArrayFile;
+use crate::index::Version;
+use crate::layer::{Head, Objects, names, open_head};
+use crate::storage::FinishMode;
+use crate::write::pending::{NEW_NODE, Pending, Staged};
+use crate::write::sink::LayerSink;
+use publish::Outcome;
+
+/// Commits of others that a flush works its way around before it gives up.
+const ROUNDS: usize = 32;
+
+/// A commit that was tried.
+#[derive(Debug, Clone)]
+pub(crate) struct Attempt {
+    pub(crate) version: u64,
+    pub(crate) write_id: Id,
+    /// What it would commit, and the ids that it gave to new nodes.
+    pub(crate) pending: Arc<Pending>,
+    pub(crate) ids: BTreeMap<u64, u64>,
+}
+
+/// Writes version 0: an empty file.
+pub(crate) async fn create(objects: &Objects, config: &FileConfig) -> Result<()> {
+    let storage = &objects.storage;
+    let mode = match storage.open(&objects.path, 0).await {
+        Ok(_) if !config.overwrite => {
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                "there is a file already; open it, or allow to replace it with `FileConfig::with_overwrite`",
+            ));
+        }
+        Ok(opened) => FinishMode::Replace(opened.object.tag().clone()),
+        Err(e) if e.kind() == ErrorKind::NotFound => FinishMode::Create,
+        Err(e) => return Err(e),
+    };
+    let (file_id, write_id) = (config.new_id(), config.new_id());
+    let upload = storage.upload(&objects.path).await?;
+    let mut sink = LayerSink::begin(upload, file_id, 0, write_id).await?;
+    let own_blocks = sink.put_block_table().await?;
+    let footer = Footer {
+        version: 0,
+        time_ms: config.now_ms(),
+        message: String::new(),
+        cause: Cause::Create,
+        next_node: 1,
+        arrays: 0,
+        groups: 0,
+        objects: vec![own_entry(0, write_id)],
+        runs: Vec::new(),
+        own_blocks,
+    };
+    let (upload, _) = sink.close(footer).await?;
+    let replaced = matches!(mode, FinishMode::Replace(_));
+    match upload.finish(mode).await {
+        Ok(_) => {}
+        // The answer may have been lost: what is there now tells.
+        Err(e) => match crate::layer::head::open_layer(objects, &objects.path).await {
+            Ok(layer) if layer.trailer.write_id == write_id => {}
+            _ => return Err(e),
+        },
+    }
+    if replaced {
+        // Layers of the old file have another id and are not part of the new one; they only take space.
+        crate::gc::delete_foreign(objects, &file_id).await?;
+    }
+    Ok(())
+}
+
+fn own_entry(version: u64, write_id: Id) -> ObjectEntry {
+    ObjectEntry {
+        id: ObjectId::Layer(version),
+        write_id,
+        object_bytes: 0,
+        stored_bytes: 0,
+        decoded_bytes: 0,
+        live_bytes: 0,
+    }
+}
+
+impl ArrayFile {
+    /// Commits all pending changes as one version, atomically and durably. Returns the number of the version that the handle is
+    /// based on afterwards; without changes nothing is written.
+    ///
+    /// If others committed in the meantime and their changes are disjoint from these, both survive.
+    ///
+    /// # Errors
+    /// `Conflict` that names what overlapped; `AlreadyExists` for a definition that could not be checked earlier; what the
+    /// storage says. In every case the changes stay pending, and the next `flush` commits them once.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is done, the changes stay pending; if the commit happened all the same, the next `flush` finds that out.
+    ///
+    /// # Cost
+    /// One new object with what changed and at most 512 KiB of index that it merges; 2 requests besides, and a read of
+    /// the index pages of what changed.
+    pub async fn flush(&mut self) -> Result<u64> {
+        self.flush_with_message("").await
+    }
+
+    /// As [`flush`](Self::flush), with a message that [`versions`](Self::versions) shows.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    pub async fn flush_with_message(&mut self, message: &str) -> Result<u64> {
+        self.check_writable()?;
+        let _gate = self.inner.gate.lock().await;
+        self.commit(message).await.map_err(|e| self.in_file(e))
+    }
+
+    async fn commit(&self, message: &str) -> Result<u64> {
+        self.settle().await?;
+        for round in 0..ROUNDS {
+            let (version, pending) = {
+                let state = self.inner.state.lock();
+                (state.version.clone(), state.pending.clone())
+            };
+            if pending.is_empty() {
+                return Ok(version.number());
+            }
+            let next = version.number() + 1;
+            let write_id = self.inner.config.new_id();
+            let path = names::sidecar(&version.objects.path, &version.head.file_id, ObjectId::Layer(next));
+            let upload = version.objects.storage.upload(&path).await?;
+            let sink = LayerSink::begin(upload, version.head.file_id, next, write_id).await?;
+            let built = build::build(&version, &pending, message, write_id, sink).await?;
+            let attempt = Attempt { version: next, write_id, pending, ids: built.ids };
+            // From here on the commit may happen without us hearing of it.
+            self.inner.state.lock().unconfirmed = Some(attempt.clone());
+            match publish::publish(&version, built.upload, next, write_id).await {
+                Ok(Outcome::Committed { base, base_tag }) => {
+                    let head = Head {
+                        file_id: version.head.file_id,
+                        footer: Arc::new(built.footer),
+                        base,
+                        base_tag,
+                    };
+                    self.committed(&attempt, Version { head: Arc::new(head), ..version });
+                    tracing::debug!(version = next, "committed");
+                    return Ok(next);
+                }
+                Ok(Outcome::Taken) => {
+                    self.inner.state.lock().unconfirmed = None;
+                    tracing::debug!(version = next, round, "another writer was first");
+                    let head = open_head(&version.objects, None).await?;
+                    self.rebase(Version { head: Arc::new(head), ..version }).await?;
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Conflict,
+            format!("other writers were faster {ROUNDS} times in a row; the changes are kept, try again"),
+        ))
+    }
+
+    /// Finds out what became of a commit without an answer.
+    async fn settle(&self) -> Result<()> {
+        let Some(attempt) = self.inner.state.lock().unconfirmed.clone() else { return Ok(()) };
+        let version = self.view().version;
+        let found = publish::committed_as(&version, attempt.version, attempt.write_id).await?;
+        match found {
+            Some(footer) => {
+                let base = open_head(&version.objects, None).await?;
+                let head = Head {
+                    file_id: version.head.file_id,
+                    footer: Arc::new(footer),
+                    base: base.base,
+                    base_tag: base.base_tag,
+                };
+                self.committed(&attempt, Version { head: Arc::new(head), ..version });
+            }
+            None => self.inner.state.lock().unconfirmed = None,
+        }
+        Ok(())
+    }
+
+    /// Takes note of a commit: what it held is no longer pending.
+    fn committed(&self, attempt: &Attempt, version: Version) {
+        let mut state = self.inner.state.lock();
+        state.version = version;
+        state.unconfirmed = None;
+        let rest = if state.pending.edits == attempt.pending.edits {
+            Pending { new_nodes: state.pending.new_nodes, edits: state.pending.edits, ..Pending::default() }
+        } else {
+            changed_since(&state.pending, attempt)
+        };
+        state.pending = Arc::new(rest);
+    }
+}
+
+/// What was added to the pending changes since an attempt took them. Everything that waits is excluded by the gate while an
+/// attempt is under way, but an attempt can be dropped and found committed later.
+fn changed_since(now: &Pending, attempt: &Attempt) -> Pending {
+    let then = &attempt.pending;
+    let real = |id: u64| attempt.ids.get(&id).copied().unwrap_or(id);
+    let mut rest = Pending { new_nodes: now.new_nodes, edits: now.edits, ..Pending::default() };
+    for (id, chunks) in &now.chunks {
+        let old = then.chunks.get(id);
+        for (coords, chunk) in chunks {
+            let same = old.and_then(|o| o.get(coords)).is_some_and(|o| same_chunk(o, chunk));
+            if !same {
+                rest.chunks.entry(real(*id)).or_default().insert(coords.clone(), chunk.clone());
+            }
+        }
+    }
+    for (id, attributes) in &now.attributes {
+        let old = then.attributes.get(id);
+        for (name, value) in attributes {
+            if old.and_then(|o| o.get(name)) != Some(value) {
+                rest.attributes.entry(real(*id)).or_default().insert(name.clone(), value.clone());
+            }
+        }
+    }
+    for (path, staged) in &now.nodes {
+        match (staged, then.nodes.get(path)) {
+            (Staged::Gone(_), Some(Staged::Gone(_))) => {}
+            (Staged::Gone(_), old) => {
+                if old.is_some() || then.nodes.is_empty() || !then.nodes.contains_key(path) {
+                    rest.nodes.insert(path.clone(), staged.clone());
+                }
+            }
+            (Staged::Node(s), old) => {
+                let mut s = s.clone();
+                let was = s.node.id;
+                s.node.id = real(was);
+                if let Some(Staged::Node(o)) = old
+                    && o.node.id == was
+                {
+                    let touched = rest.chunks.contains_key(&s.node.id) || rest.attributes.contains_key(&s.node.id);
+                    let same_definition = o.node.shape == s.node.shape && o.node.schema == s.node.schema;
+                    if same_definition && !touched {
+                        continue;
+                    }
+                    s.origin = Some(path.clone());
+                    s.redefined = !same_definition;
+                } else if was & NEW_NODE != 0 && attempt.ids.contains_key(&was) {
+                    // Committed under another path, and renamed since.
+                    let committed = then.nodes.iter().find(|(_, n)| matches!(n, Staged::Node(n) if n.node.id == was));
+                    s.origin = committed.map(|(p, _)| p.clone());
+                }
+                rest.nodes.insert(path.clone(), Staged::Node(s));
+            }
+        }
+    }
+    rest
+}
+
+fn same_chunk(a: &crate::write::pending::StagedChunk, b: &crate::write::pending::StagedChunk) -> bool {
+    use crate::write::pending::StagedChunk::{Data, Erased};
+    match (a, b) {
+        (Data(a), Data(b)) => Arc::ptr_eq(a, b),
+        (Erased, Erased) => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,163 @@
+//! Whether changes overlap with what others committed, at the level of chunks, attributes and definitions.
+
+use array_format_core::format::nodes::NodeRow;
+use array_format_core::{Error, ErrorKind, Result};
+
+use crate::file::ArrayFile;
+use crate::index::Version;
+use crate::write::pending::{NEW_NODE, Pending, Staged, StagedNode};
+
+impl ArrayFile {
+    /// Puts the pending changes on top of a newer version.
+    ///
+    /// # Errors
+    /// `Conflict` that names the first overlap; then the handle stays where it was. `SnapshotExpired` if it is another file.
+    pub(crate) async fn rebase(&self, version: Version) -> Result<()> {
+        let (seen, pending, file_id) = {
+            let state = self.inner.state.lock();
+            (state.version.number(), state.pending.clone(), state.version.head.file_id)
+        };
+        if version.head.file_id != file_id {
+            return Err(Error::new(ErrorKind::SnapshotExpired, "another file was created at this path; open it anew"));
+        }
+        check(&version, &pending, seen).await?;
+        let mut rebased = (*pending).clone();
+        for (path, staged) in &mut rebased.nodes {
+            if let Staged::Node(s) = staged
+                && let Some(origin) = s.origin.clone()
+            {
+                let row = version.node(&origin).await?;
+                let node = row.and_then(|r| r.node).ok_or_else(|| gone(path))?;
+                take_over(s, node, &pending);
+            }
+        }
+        let mut state = self.inner.state.lock();
+        state.pending = std::sync::Arc::new(rebased);
+        state.version = version;
+        Ok(())
+    }
+}
+
+/// Gives a staged node what others changed of it and we did not.
+fn take_over(staged: &mut StagedNode, node: array_format_core::format::nodes::Node, pending: &Pending) {
+    let mut keys: Vec<String> = node.keys.to_vec();
+    for (name, value) in pending.attributes.get(&node.id).into_iter().flatten() {
+        match (keys.binary_search(name), value) {
+            (Ok(i), None) => {
+                keys.remove(i);
+            }
+            (Err(i), Some(_)) => keys.insert(i, name.clone()),
+            _ => {}
+        }
+    }
+    staged.node.keys = std::sync::Arc::new(keys);
+    staged.node.chunk = node.chunk;
+    if !staged.redefined {
+        staged.node.shape = node.shape;
+        staged.node.schema = node.schema;
+    }
+}
+
+fn gone(path: &str) -> Error {
+    Error::new(ErrorKind::Conflict, "another writer deleted or renamed what was changed here").in_array(path)
+}
+
+fn conflict(path: &str, what: &str) -> Error {
+    Error::new(ErrorKind::Conflict, format!("another writer changed {what} since this handle read it")).in_array(path)
+}
+
+async fn check(version: &Version, pending: &Pending, seen: u64) -> Result<()> {
+    for (path, staged) in &pending.nodes {
+        let row = version.node(path).await?;
+        match staged {
+            Staged::Gone(below) => {
+                if *below {
+                    check_unchanged(version, path, row, seen).await?;
+                }
+            }
+            Staged::Node(s) => check_node(version, pending, path, s, row, seen).await?,
+        }
+    }
+    Ok(())
+}
+
+/// What is deleted must be as it was seen, data included.
+async fn check_unchanged(version: &Version, path: &str, row: Option<NodeRow>, seen: u64) -> Result<()> {
+    let Some(row) = row else { return Ok(()) };
+    if row.version > seen {
+        return Err(conflict(path, "the definition"));
+    }
+    let Some(node) = row.node else { return Ok(()) };
+    if node.chunk.as_ref().is_some_and(|c| c.1 > seen) {
+        return Err(conflict(path, "data"));
+    }
+    let chunks: Vec<array_format_core::format::chunks::ChunkRow> = version
+        .rows(array_format_core::format::page::Table::Chunks, crate::index::scan::KeyRange::node(node.id))
+        .await?;
+    match chunks.iter().find(|c| c.version > seen) {
+        Some(c) => Err(conflict(path, &format!("chunk {:?}", c.coords))),
+        None => Ok(()),
+    }
+}
+
+async fn check_node(
+    version: &Version,
+    pending: &Pending,
+    path: &str,
+    staged: &StagedNode,
+    row: Option<NodeRow>,
+    seen: u64,
+) -> Result<()> {
+    if staged.origin.as_deref() != Some(path) {
+        // New here: nothing may have come to this path, above it or below it.
+        if row.as_ref().is_some_and(|r| r.node.is_some() && r.version > seen) {
+            return Err(conflict(path, "this name: it is taken"));
+        }
+        check_ancestors(version, path, seen).await?;
+    }
+    let Some(origin) = &staged.origin else { return Ok(()) };
+    let row = if origin == path { row } else { version.node(origin).await? };
+    let Some(NodeRow { version: changed, node: Some(node), .. }) = row else { return Err(gone(path)) };
+    if node.id != staged.node.id {
+        return Err(gone(path));
+    }
+    let chunks = pending.chunks.get(&node.id);
+    if changed > seen && (staged.redefined || chunks.is_some()) {
+        return Err(conflict(path, "the definition"));
+    }
+    let inline = node.chunk.as_ref().map_or(0, |c| c.1);
+    if inline > seen && (staged.redefined || chunks.is_some()) {
+        return Err(conflict(path, &format!("chunk {:?}", vec![0; node.shape.len()])));
+    }
+    if staged.redefined && staged.node.id & NEW_NODE == 0 {
+        check_unchanged(version, path, Some(NodeRow { path: path.into(), version: 0, node: Some(node.clone()) }), seen).await?;
+    }
+    for coords in chunks.into_iter().flat_map(|c| c.keys()) {
+        if version.chunk(node.id, coords).await?.is_some_and(|r| r.version > seen) {
+            return Err(conflict(path, &format!("chunk {coords:?}")));
+        }
+    }
+    for name in pending.attributes.get(&node.id).into_iter().flat_map(|a| a.keys()) {
+        if version.attribute(name, node.id).await?.is_some_and(|a| a.0 > seen) {
+            return Err(conflict(path, &format!("attribute {name:?}")));
+        }
+    }
+    Ok(())
+}
+
+async fn check_ancestors(version: &Version, path: &str, seen: u64) -> Result<()> {
+    use array_format_core::schema::Schema;
+    for (at, _) in path.match_indices('/') {
+        let row = version.node(&path[..at]).await?.filter(|r| r.version > seen);
+        if row.and_then(|r| r.node).is_some_and(|n| matches!(*n.schema, Schema::Array(_))) {
+            return Err(conflict(path, "a group of this name: it is an array now"));
+        }
+    }
+    let below = crate::index::scan::KeyRange::prefix(format!("{path}/").as_bytes());
+    let rows: Vec<NodeRow> =
+        version.rows(array_format_core::format::page::Table::Nodes, below).await?;
+    match rows.iter().any(|r| r.node.is_some() && r.version > seen) {
+        true => Err(conflict(path, "this name: it is a group now")),
+        false => Ok(()),
+    }
+}

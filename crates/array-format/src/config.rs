@@ -1,0 +1,154 @@
+//! How a file is written and read.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use array_format_core::Result;
+use array_format_core::codec::{CodecRegistry, CompressionCodec, ZstdCodec};
+use array_format_core::format::trailer::Id;
+
+use crate::cache::DeltaCache;
+
+/// Small chunks share blocks of about this many decoded bytes; see `docs/design.md`, "Block size".
+const BLOCK_BYTES: usize = 64 << 10;
+
+/// Large chunks are cut into frames of about this many raw bytes, which decode alone.
+const FRAME_BYTES: usize = 256 << 10;
+
+/// Settings of one open file. Nothing here is needed to *read* what was written with other settings, except a codec of
+/// one's own.
+#[derive(Clone)]
+pub struct FileConfig {
+    pub(crate) codec: Arc<dyn CompressionCodec>,
+    pub(crate) codecs: CodecRegistry,
+    pub(crate) cache: DeltaCache,
+    pub(crate) block_bytes: usize,
+    pub(crate) frame_bytes: usize,
+    pub(crate) shuffle: bool,
+    pub(crate) overwrite: bool,
+    pub(crate) version: Option<u64>,
+    pub(crate) clock: Arc<dyn Fn() -> i64 + Send + Sync>,
+    pub(crate) ids: Arc<dyn Fn() -> Id + Send + Sync>,
+}
+
+impl FileConfig {
+    /// Compresses new blocks with `codec`, unless an array asks for another.
+    pub fn new(codec: impl CompressionCodec) -> Self {
+        let codec: Arc<dyn CompressionCodec> = Arc::new(codec);
+        let mut codecs = CodecRegistry::default();
+        // What this handle writes it can read, also with a codec of the user's own. A built-in is there already.
+        let _known = codecs.register(codec.clone());
+        Self {
+            codec,
+            codecs,
+            cache: DeltaCache::default(),
+            block_bytes: BLOCK_BYTES,
+            frame_bytes: FRAME_BYTES,
+            shuffle: true,
+            overwrite: false,
+            version: None,
+            clock: Arc::new(now_ms),
+            ids: Arc::new(rand::random),
+        }
+    }
+
+    /// Lets files with blocks of this codec be read, and arrays be defined with it.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if its id is below 65,536 or taken by another codec.
+    pub fn register_codec(mut self, codec: impl CompressionCodec) -> Result<Self> {
+        self.codecs.register(Arc::new(codec))?;
+        Ok(self)
+    }
+
+    /// Shares decoded blocks and index pages with the other files that use the same cache.
+    #[must_use]
+    pub fn with_cache(mut self, cache: DeltaCache) -> Self {
+        self.cache = cache;
+        self
+    }
+
+    /// Decoded size up to which small chunks share a block. Larger: better compression, costlier single reads.
+    #[must_use]
+    pub fn with_block_bytes(mut self, bytes: usize) -> Self {
+        self.block_bytes = bytes.clamp(1, 1 << 30);
+        self
+    }
+
+    /// Raw size of the frames that large chunks are cut into, about. Smaller: cheaper partial reads, worse compression.
+    #[must_use]
+    pub fn with_frame_bytes(mut self, bytes: usize) -> Self {
+        self.frame_bytes = bytes.clamp(1 << 10, 1 << 29);
+        self
+    }
+
+    /// Whether arrays of numbers are byte-shuffled before compression if their definition says nothing. On by default.
+    #[must_use]
+    pub fn with_shuffle(mut self, shuffle: bool) -> Self {
+        self.shuffle = shuffle;
+        self
+    }
+
+    /// Lets `create` replace a file that is there. Its content is lost.
+    #[must_use]
+    pub fn with_overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+
+    /// Opens this version instead of the newest; such a handle cannot commit.
+    #[must_use]
+    pub fn at_version(mut self, version: u64) -> Self {
+        self.version = Some(version);
+        self
+    }
+
+    /// Where the time of commits comes from: milliseconds since 1970-01-01T00:00:00Z. The system's clock by default.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Where file ids and write ids come from. Random by default; anything else must never repeat for two writes that
+    /// could meet in one store.
+    #[must_use]
+    pub fn with_ids(mut self, ids: impl Fn() -> [u8; 16] + Send + Sync + 'static) -> Self {
+        self.ids = Arc::new(ids);
+        self
+    }
+
+    pub(crate) fn now_ms(&self) -> i64 {
+        (self.clock)()
+    }
+
+    pub(crate) fn new_id(&self) -> Id {
+        (self.ids)()
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Default for FileConfig {
+    /// Zstandard at level 3.
+    fn default() -> Self {
+        Self::new(ZstdCodec::default())
+    }
+}
+
+impl fmt::Debug for FileConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileConfig")
+            .field("codec", &self.codec)
+            .field("block_bytes", &self.block_bytes)
+            .field("frame_bytes", &self.frame_bytes)
+            .field("shuffle", &self.shuffle)
+            .field("overwrite", &self.overwrite)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,274 @@
+//! [`ArrayFile`]: the face of the library. The logic is in the rooms behind it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use array_format_core::footer::Footer;
+use array_format_core::{Error, ErrorKind, Result};
+use parking_lot::Mutex;
+
+use crate::config::FileConfig;
+use crate::commit;
+use crate::index::Version;
+use crate::layer::{Head, Objects, open_head};
+use crate::read::View;
+use crate::snapshot::Snapshot;
+use crate::storage::{InMemoryStorage, IntoStorage, LocalStorage, Storage};
+use crate::write::pending::Pending;
+
+/// A file of arrays, open for reading and writing.
+///
+/// Changes wait in the handle until [`flush`](Self::flush) commits them as one version; reads through the handle see
+/// them at once. A handle is `Send + Sync`, and clones of it share everything, so that each thread can have its own.
+///
+/// ```
+/// # use array_format::{ArrayFile, FileConfig, Result};
+/// # async fn example() -> Result<()> {
+/// let mut file = ArrayFile::create_memory(FileConfig::default()).await?;
+/// file.define_array::<f64>("ocean/temperature", vec!["depth".into()], vec![3], None, Some(f64::NAN))?;
+/// file.set_attribute("ocean/temperature", "units", "degC").await?;
+/// file.flush().await?;
+/// assert_eq!(file.version(), 1);
+/// # Ok(())
+/// # }
+/// # futures::executor::block_on(example()).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+pub struct ArrayFile {
+    pub(crate) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) objects: Arc<Objects>,
+    pub(crate) config: Arc<FileConfig>,
+    pub(crate) state: Mutex<State>,
+    /// Held by whoever changes pending data or commits it. Short-lived locks of `state` are taken inside.
+    pub(crate) gate: futures::lock::Mutex<()>,
+    pub(crate) read_only: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) version: Version,
+    pub(crate) pending: Arc<Pending>,
+    /// A commit whose outcome is not known: its answer was lost, or its caller went away.
+    pub(crate) unconfirmed: Option<commit::Attempt>,
+}
+
+/// What a handle did since it was opened. Clones of a handle share the counters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Reading requests sent to the storage: opens, listings, ranges.
+    pub requests: u64,
+    /// Bytes that they asked for.
+    pub bytes: u64,
+    /// Blocks that were decompressed.
+    pub decoded_blocks: u64,
+    /// Blocks that were found decoded in the cache.
+    pub cache_hits: u64,
+}
+
+impl ArrayFile {
+    /// Creates an empty file at `path` and commits its version 0.
+    ///
+    /// `store` is an `Arc<dyn ObjectStore>`, any [`Storage`], or an `Arc` of one.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if a file is there, unless [`FileConfig::with_overwrite`] allows to replace it; what the storage says.
+    ///
+    /// # Cost
+    /// 1 write; 2 more requests to overwrite.
+    pub async fn create(store: impl IntoStorage, path: &str, config: FileConfig) -> Result<Self> {
+        let objects = Objects::new(store.into_storage(), path.to_owned());
+        commit::create(&objects, &config).await.map_err(|e| e.in_file(objects.describe()))?;
+        let config = FileConfig { version: None, ..config };
+        Self::open_objects(objects, config).await
+    }
+
+    /// Opens the newest version of a file, or the one that [`FileConfig::at_version`] names; such a handle is read-only.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no file or no such version; `Corrupt` if it is damaged, truncated or no array-format
+    /// file; `Unsupported` if it is of a later format; what the storage says.
+    ///
+    /// # Cost
+    /// At most 4 requests, 3 of them in sequence, and 256 KiB, for up to 10^6 arrays and 1,000 layers. Nothing is read per array.
+    pub async fn open(store: impl IntoStorage, path: &str, config: FileConfig) -> Result<Self> {
+        Self::open_objects(Objects::new(store.into_storage(), path.to_owned()), config).await
+    }
+
+    /// Creates a file in memory that lives as long as the handle.
+    ///
+    /// # Errors
+    /// None that a user can cause.
+    pub async fn create_memory(config: FileConfig) -> Result<Self> {
+        Self::create(InMemoryStorage::default(), "memory.af", config).await
+    }
+
+    /// Creates a file on the local disk. Needs no runtime. See [`ArrayFile::create`].
+    ///
+    /// # Errors
+    /// As [`ArrayFile::create`]; `InvalidArgument` for a path without a file name.
+    pub async fn create_path(path: impl AsRef<std::path::Path>, config: FileConfig) -> Result<Self> {
+        let (storage, name) = local(path.as_ref())?;
+        Self::create(storage, &name, config).await
+    }
+
+    /// Opens a file on the local disk. Needs no runtime. See [`ArrayFile::open`].
+    ///
+    /// # Errors
+    /// As [`ArrayFile::open`]; `InvalidArgument` for a path without a file name.
+    pub async fn open_path(path: impl AsRef<std::path::Path>, config: FileConfig) -> Result<Self> {
+        let (storage, name) = local(path.as_ref())?;
+        Self::open(storage, &name, config).await
+    }
+
+    async fn open_objects(objects: Objects, config: FileConfig) -> Result<Self> {
+        let head = open_head(&objects, config.version).await?;
+        let (objects, read_only) = (Arc::new(objects), config.version.is_some());
+        let config = Arc::new(config);
+        let version = Version { objects: objects.clone(), config: config.clone(), head: Arc::new(head) };
+        let state = State { version, pending: Arc::default(), unconfirmed: None };
+        let inner = Inner {
+            objects,
+            config,
+            state: Mutex::new(state),
+            gate: futures::lock::Mutex::new(()),
+            read_only,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// What reads through this handle see.
+    pub(crate) fn view(&self) -> View {
+        let state = self.inner.state.lock();
+        View { version: state.version.clone(), pending: state.pending.clone() }
+    }
+
+    /// What reads through this handle see now, pending changes included, held fast: later changes and commits do not show.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { view: self.view() }
+    }
+
+    /// Changes the pending state.
+    pub(crate) fn edit<R>(&self, f: impl FnOnce(&mut Pending) -> Result<R>) -> Result<R> {
+        self.check_writable()?;
+        let mut state = self.inner.state.lock();
+        let pending = Arc::make_mut(&mut state.pending);
+        pending.edits += 1;
+        f(pending)
+    }
+
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if self.inner.read_only {
+            return Err(Error::invalid("this handle shows an older version and is read-only; open the newest to write")
+                .in_file(self.inner.objects.describe()));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn in_file(&self, e: Error) -> Error {
+        e.in_file(self.inner.objects.describe())
+    }
+
+    /// Number of the version that the handle is based on. Version 0 is the empty file.
+    pub fn version(&self) -> u64 {
+        self.inner.state.lock().version.number()
+    }
+
+    /// The root of that version: counts, layers, live bytes.
+    pub fn footer(&self) -> Arc<Footer> {
+        self.inner.state.lock().version.head.footer.clone()
+    }
+
+    /// The storage of the file.
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.inner.objects.storage
+    }
+
+    /// The file's name for a person.
+    pub fn name(&self) -> String {
+        self.inner.objects.describe()
+    }
+
+    /// How many layers the version needs: 1 after [`compact`](Self::compact).
+    pub fn num_layers(&self) -> usize {
+        self.footer().objects.len()
+    }
+
+    /// Whether there are changes that were not committed.
+    pub fn has_pending(&self) -> bool {
+        !self.inner.state.lock().pending.is_empty()
+    }
+
+    /// Bytes of data that wait in memory for a commit.
+    pub fn pending_bytes(&self) -> u64 {
+        self.inner.state.lock().pending.data_bytes()
+    }
+
+    /// Drops all changes that were not committed.
+    ///
+    /// # Errors
+    /// `InvalidArgument` on a read-only handle.
+    pub async fn discard(&mut self) -> Result<()> {
+        let _gate = self.inner.gate.lock().await;
+        self.edit(|p| {
+            *p = Pending { new_nodes: p.new_nodes, edits: p.edits, ..Pending::default() };
+            Ok(())
+        })
+    }
+
+    /// Goes to the newest version of the file, keeping pending changes. Returns whether there was a newer one.
+    ///
+    /// # Errors
+    /// As [`ArrayFile::open`]; `Conflict` if the pending changes overlap with what others committed; then nothing changed.
+    pub async fn refresh(&mut self) -> Result<bool> {
+        if self.inner.read_only {
+            return Ok(false);
+        }
+        let _gate = self.inner.gate.lock().await;
+        let old = self.view().version;
+        let head = open_head(&self.inner.objects, None).await?;
+        if head.file_id != old.head.file_id {
+            return Err(self.in_file(Error::new(
+                ErrorKind::SnapshotExpired,
+                "another file was created at this path; open it anew",
+            )));
+        }
+        if head.footer.version <= old.number() {
+            return Ok(false);
+        }
+        let version = Version { head: Arc::new(head), ..old };
+        self.rebase(version).await?;
+        Ok(true)
+    }
+
+    /// What the handle and its clones asked of the storage so far.
+    pub fn counters(&self) -> Counters {
+        let c = &self.inner.objects.counting;
+        Counters {
+            requests: c.requests.load(Ordering::Relaxed),
+            bytes: c.bytes.load(Ordering::Relaxed),
+            decoded_blocks: c.decoded_blocks.load(Ordering::Relaxed),
+            cache_hits: c.cache_hits.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn set_head(&self, head: Head) {
+        let mut state = self.inner.state.lock();
+        state.version.head = Arc::new(head);
+    }
+}
+
+/// Splits a local path in the storage of its folder and the name in it.
+fn local(path: &std::path::Path) -> Result<(LocalStorage, String)> {
+    let name = path.file_name().and_then(|n| n.to_str());
+    let name = name.ok_or_else(|| Error::invalid(format!("{} has no file name that is text", path.display())))?;
+    let folder = match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p,
+        _ => std::path::Path::new("."),
+    };
+    Ok((LocalStorage::new(folder), name.to_owned()))
+}

@@ -1,0 +1,93 @@
+//! Index pages, through the cache.
+
+use std::sync::Arc;
+
+use array_format_core::footer::ObjectEntry;
+use array_format_core::address::ObjectId;
+use array_format_core::format::attributes::AttributesPage;
+use array_format_core::format::chunks::ChunksPage;
+use array_format_core::format::directory::Directory;
+use array_format_core::format::nodes::NodesPage;
+use array_format_core::format::page::{self, PageRef, Table};
+use array_format_core::format::statistics::StatisticsPage;
+use array_format_core::{Error, Result};
+use bytes::Bytes;
+
+use super::Version;
+use crate::cache::{Cached, Key};
+
+/// A page type: how it is decoded and kept.
+pub(crate) trait Page: Sized + Send + Sync {
+    fn decode(table: Table, bytes: &[u8]) -> Result<Self>;
+    fn to_cached(page: Arc<Self>) -> Cached;
+    fn from_cached(cached: Cached) -> Option<Arc<Self>>;
+}
+
+macro_rules! page {
+    ($page:ident, $variant:ident, |$table:ident, $bytes:ident| $decode:expr) => {
+        impl Page for $page {
+            fn decode($table: Table, $bytes: &[u8]) -> Result<Self> {
+                $decode
+            }
+            fn to_cached(page: Arc<Self>) -> Cached {
+                Cached::$variant(page)
+            }
+            fn from_cached(cached: Cached) -> Option<Arc<Self>> {
+                match cached {
+                    Cached::$variant(page) => Some(page),
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+page!(Directory, Directory, |_table, bytes| Directory::decode(bytes));
+page!(NodesPage, Nodes, |_table, bytes| NodesPage::decode(bytes));
+page!(ChunksPage, Chunks, |_table, bytes| ChunksPage::decode(bytes));
+page!(AttributesPage, Attributes, |_table, bytes| AttributesPage::decode(bytes));
+page!(StatisticsPage, Statistics, |table, bytes| StatisticsPage::decode(table, bytes));
+
+impl Version {
+    /// The root's entry of an object.
+    pub(crate) fn entry(&self, object: ObjectId) -> Result<&ObjectEntry> {
+        self.head.footer.object(object).ok_or_else(|| {
+            Error::corrupt("the index refers to an object that the root does not list").in_layer(object)
+        })
+    }
+
+    pub(crate) fn key(&self, object: ObjectId, offset: u64, stored_bytes: u64, checksum: u32) -> Result<Key> {
+        let write_id = self.entry(object)?.write_id;
+        Ok(Key { write_id, object, offset, stored_bytes, checksum })
+    }
+
+    /// Reads bytes of an object of this version.
+    pub(crate) async fn read(&self, object: ObjectId, range: std::ops::Range<u64>) -> Result<Bytes> {
+        let entry = self.entry(object)?;
+        if range.start > range.end || range.end > entry.object_bytes {
+            return Err(Error::corrupt("the index refers to bytes outside of the object").in_layer(object).at_offset(range.start));
+        }
+        let offset = range.start;
+        let pinned = self.objects.get(&self.head.file_id, entry).await?;
+        pinned.read(range).await.map_err(|e| e.in_layer(object).at_offset(offset))
+    }
+
+    /// A page, from the cache or the layer. At most one request, two if its layer was not open yet.
+    pub(crate) async fn page<P: Page>(&self, table: Table, r: &PageRef) -> Result<Arc<P>> {
+        let key = self.key(r.object, r.offset, r.stored_bytes, r.checksum)?;
+        let load = async {
+            let stored = self.read(r.object, r.offset..r.end()).await?;
+            let decoded = page::open(&stored, r.codec, r.decoded_bytes, r.checksum, "an index page");
+            let page = decoded.and_then(|bytes| P::decode(table, &bytes));
+            let page = page.map_err(|e| e.in_layer(r.object).at_offset(r.offset))?;
+            Ok(P::to_cached(Arc::new(page)))
+        };
+        let cached = self.config.cache.get_or_load(&key, load).await.map_err(|e| self.in_file(e))?;
+        P::from_cached(cached)
+            .ok_or_else(|| self.in_file(Error::corrupt("two index pages of different tables claim the same place")))
+    }
+
+    pub(crate) fn in_file(&self, e: Error) -> Error {
+        e.in_file(self.objects.describe())
+    }
+}

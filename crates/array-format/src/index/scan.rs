@@ -1,0 +1,220 @@
+//! Rows of a key range in order, all runs merged; tombstones included.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use array_format_core::Result;
+use array_format_core::format::attributes::{AttributeRow, AttributesPage};
+use array_format_core::format::chunks::{ChunkRow, ChunksPage};
+use array_format_core::format::directory::Directory;
+use array_format_core::format::nodes::{NodeRow, NodesPage};
+use array_format_core::format::page::{PageRef, Table, put_key};
+use array_format_core::format::statistics::{StatisticsPage, StatisticsRow};
+use array_format_core::footer::Run;
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+use super::Version;
+use super::load::Page;
+
+/// Pages that are asked for at once.
+const READ_AHEAD: usize = 16;
+
+/// Keys `from <= key < to`; `to = None` is open.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KeyRange {
+    pub(crate) from: Vec<u8>,
+    pub(crate) to: Option<Vec<u8>>,
+}
+
+impl KeyRange {
+    /// All keys.
+    pub(crate) fn all() -> Self {
+        Self::default()
+    }
+
+    /// All keys that begin with these bytes.
+    pub(crate) fn prefix(prefix: &[u8]) -> Self {
+        let mut to = prefix.to_vec();
+        while let Some(last) = to.pop() {
+            if let Some(next) = last.checked_add(1) {
+                to.push(next);
+                break;
+            }
+        }
+        Self { from: prefix.to_vec(), to: (!to.is_empty()).then_some(to) }
+    }
+
+    /// All keys of a node, in tables that begin with the node id.
+    pub(crate) fn node(node: u64) -> Self {
+        let mut prefix = Vec::new();
+        put_key(&mut prefix, node);
+        Self::prefix(&prefix)
+    }
+
+    fn holds(&self, key: &[u8]) -> bool {
+        key >= self.from.as_slice() && self.to.as_deref().is_none_or(|to| key < to)
+    }
+}
+
+/// A row of a table, and how to get at it.
+pub(crate) trait Row: Sized + Send {
+    type Page: Page;
+    fn key(&self) -> Vec<u8>;
+    fn rows(page: &Self::Page) -> Vec<Self>;
+}
+
+impl Row for NodeRow {
+    type Page = NodesPage;
+    fn key(&self) -> Vec<u8> {
+        self.path.clone().into_bytes()
+    }
+    fn rows(page: &NodesPage) -> Vec<Self> {
+        (0..page.len()).map(|i| page.row(i)).collect()
+    }
+}
+
+impl Row for ChunkRow {
+    type Page = ChunksPage;
+    fn key(&self) -> Vec<u8> {
+        self.key()
+    }
+    fn rows(page: &ChunksPage) -> Vec<Self> {
+        (0..page.keys.len()).map(|i| page.row(i)).collect()
+    }
+}
+
+impl Row for AttributeRow {
+    type Page = AttributesPage;
+    fn key(&self) -> Vec<u8> {
+        self.key()
+    }
+    fn rows(page: &AttributesPage) -> Vec<Self> {
+        page.rows().collect()
+    }
+}
+
+impl Row for StatisticsRow {
+    type Page = StatisticsPage;
+    fn key(&self) -> Vec<u8> {
+        self.key()
+    }
+    fn rows(page: &StatisticsPage) -> Vec<Self> {
+        (0..page.keys.len()).map(|i| page.row(i)).collect()
+    }
+}
+
+impl Version {
+    /// The leaf pages of a directory that may hold keys of a range.
+    pub(crate) async fn leaves(&self, directory: &Directory, range: &KeyRange) -> Result<Vec<PageRef>> {
+        let between = |d: &Directory| d.pages_between(&range.from, range.to.as_deref()).to_vec();
+        let mut pages = between(directory);
+        for level in (1..=directory.level).rev() {
+            let below: Vec<Arc<Directory>> = self.pages(directory.table, &pages).await?;
+            for d in &below {
+                self.check_level(directory, d, level)?;
+            }
+            pages = below.iter().flat_map(|d| between(d)).collect();
+        }
+        Ok(pages)
+    }
+
+    /// Pages, several requests in flight.
+    pub(crate) async fn pages<P: Page>(&self, table: Table, refs: &[PageRef]) -> Result<Vec<Arc<P>>> {
+        let loads: Vec<_> = refs.iter().map(|r| self.page::<P>(table, r)).collect();
+        stream::iter(loads).buffered(READ_AHEAD).try_collect().await
+    }
+
+    /// Begins a scan of the rows of a table.
+    pub(crate) async fn scan<R: Row>(&self, table: Table, range: KeyRange) -> Result<Scan<'_, R>> {
+        self.scan_runs(&self.head.footer.runs, table, range).await
+    }
+
+    /// Begins a scan of some runs.
+    pub(crate) async fn scan_runs<R: Row>(&self, runs: &[Run], table: Table, range: KeyRange) -> Result<Scan<'_, R>> {
+        let mut cursors = Vec::new();
+        for run in runs {
+            if let Some(directory) = run.directory(table) {
+                let leaves = self.leaves(directory, &range).await?.into();
+                cursors.push(RunCursor { leaves, loaded: VecDeque::new(), rows: VecDeque::new() });
+            }
+        }
+        Ok(Scan { version: self, table, range, cursors })
+    }
+
+    /// All rows of a range; for ranges known to be small.
+    pub(crate) async fn rows<R: Row>(&self, table: Table, range: KeyRange) -> Result<Vec<R>> {
+        let mut scan = self.scan(table, range).await?;
+        let mut rows = Vec::new();
+        while let Some(row) = scan.next().await? {
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+}
+
+struct RunCursor<R: Row> {
+    leaves: VecDeque<PageRef>,
+    loaded: VecDeque<Arc<R::Page>>,
+    /// Rows of the page in hand, with their keys.
+    rows: VecDeque<(Vec<u8>, R)>,
+}
+
+/// A scan under way. Holds a few pages of each run.
+pub(crate) struct Scan<'v, R: Row> {
+    version: &'v Version,
+    table: Table,
+    range: KeyRange,
+    cursors: Vec<RunCursor<R>>,
+}
+
+impl<R: Row> Scan<'_, R> {
+    /// The next row: of the newest run among those that have its key.
+    pub(crate) async fn next(&mut self) -> Result<Option<R>> {
+        for i in 0..self.cursors.len() {
+            self.fill(i).await?;
+        }
+        let newest = (0..self.cursors.len())
+            .filter(|i| !self.cursors[*i].rows.is_empty())
+            .min_by(|a, b| self.cursors[*a].rows[0].0.cmp(&self.cursors[*b].rows[0].0));
+        let Some(newest) = newest else { return Ok(None) };
+        let Some((key, row)) = self.cursors[newest].rows.pop_front() else { return Ok(None) };
+        for cursor in &mut self.cursors {
+            if cursor.rows.front().is_some_and(|r| r.0 == key) {
+                cursor.rows.pop_front();
+            }
+        }
+        Ok(Some(row))
+    }
+
+    async fn fill(&mut self, cursor: usize) -> Result<()> {
+        while self.cursors[cursor].rows.is_empty() {
+            let c = &mut self.cursors[cursor];
+            if c.loaded.is_empty() {
+                let next: Vec<PageRef> = c.leaves.drain(..c.leaves.len().min(READ_AHEAD)).collect();
+                if next.is_empty() {
+                    return Ok(());
+                }
+                c.loaded = self.version.pages(self.table, &next).await?.into();
+            }
+            if let Some(page) = c.loaded.pop_front() {
+                let keyed = R::rows(&page).into_iter().map(|r| (r.key(), r));
+                c.rows = keyed.filter(|r| self.range.holds(&r.0)).collect();
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefix_ranges() {
+        let r = KeyRange::prefix(b"a/");
+        assert!(r.holds(b"a/") && r.holds(b"a/z") && !r.holds(b"a") && !r.holds(b"a0"));
+        assert!(KeyRange::prefix(&[255, 255]).holds(&[255, 255, 3]));
+        assert!(!KeyRange::prefix(&[255, 255]).holds(&[255, 254]));
+        assert!(KeyRange::all().holds(b""));
+    }
+}

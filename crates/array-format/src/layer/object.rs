@@ -1,0 +1,138 @@
+//! Objects that are open: pinned, checked to be the ones that the root means.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use array_format_core::address::ObjectId;
+use array_format_core::footer::ObjectEntry;
+use array_format_core::format::constants::TRAILER_BYTES;
+use array_format_core::format::trailer::{Id, Trailer};
+use array_format_core::{Error, ErrorKind, Result};
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::names;
+use crate::storage::{Opened, Storage, StoredObject};
+
+/// What a handle did so far. See [`ArrayFile::counters`](crate::ArrayFile::counters).
+#[derive(Debug, Default)]
+pub(crate) struct Counting {
+    pub(crate) requests: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+    pub(crate) decoded_blocks: AtomicU64,
+    pub(crate) cache_hits: AtomicU64,
+}
+
+/// An object that is open, with the tail that came along with opening it.
+#[derive(Debug, Clone)]
+pub(crate) struct PinnedObject {
+    object: Arc<dyn StoredObject>,
+    tail: Bytes,
+    counting: Arc<Counting>,
+}
+
+impl PinnedObject {
+    pub(crate) fn new(opened: Opened, counting: Arc<Counting>) -> Self {
+        counting.requests.fetch_add(1, Ordering::Relaxed);
+        counting.bytes.fetch_add(opened.tail.len() as u64, Ordering::Relaxed);
+        Self { object: opened.object, tail: opened.tail, counting }
+    }
+
+    pub(crate) fn stored(&self) -> &Arc<dyn StoredObject> {
+        &self.object
+    }
+
+    pub(crate) fn tail(&self) -> &Bytes {
+        &self.tail
+    }
+
+    /// Bytes of a range; free of charge where the tail has them.
+    pub(crate) async fn read(&self, range: Range<u64>) -> Result<Bytes> {
+        let tail_start = self.object.size() - self.tail.len() as u64;
+        if range.start >= tail_start && range.start <= range.end && range.end <= self.object.size() {
+            let at = |offset: u64| (offset - tail_start) as usize;
+            return Ok(self.tail.slice(at(range.start)..at(range.end)));
+        }
+        self.counting.requests.fetch_add(1, Ordering::Relaxed);
+        self.counting.bytes.fetch_add(range.end.saturating_sub(range.start), Ordering::Relaxed);
+        self.object.read(range).await
+    }
+}
+
+/// Most sidecars that are kept open at once; descriptors are scarce.
+const MAX_OPEN: usize = 200;
+
+/// The objects of one file, opened when they are needed.
+#[derive(Debug)]
+pub(crate) struct Objects {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) path: String,
+    pub(crate) counting: Arc<Counting>,
+    open: Mutex<HashMap<Id, PinnedObject>>,
+}
+
+impl Objects {
+    pub(crate) fn new(storage: Arc<dyn Storage>, path: String) -> Self {
+        Self { storage, path, counting: Arc::default(), open: Mutex::default() }
+    }
+
+    /// The file's name for a person.
+    pub(crate) fn describe(&self) -> String {
+        self.storage.describe(&self.path)
+    }
+
+    /// Remembers an object that was opened to find the head.
+    pub(crate) fn remember(&self, write_id: Id, object: PinnedObject) {
+        let mut open = self.open.lock();
+        if open.len() >= MAX_OPEN
+            && let Some(other) = open.keys().next().copied()
+        {
+            open.remove(&other);
+        }
+        open.insert(write_id, object);
+    }
+
+    /// Opens the object at `path` with its tail.
+    pub(crate) async fn open_path(&self, path: &str, tail_bytes: u64) -> Result<PinnedObject> {
+        let opened = self.storage.open(path, tail_bytes).await?;
+        Ok(PinnedObject::new(opened, self.counting.clone()))
+    }
+
+    /// The object that a root lists: a sidecar, or the base. It is checked to be the one that was meant.
+    pub(crate) async fn get(&self, file_id: &Id, entry: &ObjectEntry) -> Result<PinnedObject> {
+        if let Some(object) = self.open.lock().get(&entry.write_id) {
+            return Ok(object.clone());
+        }
+        let sidecar = names::sidecar(&self.path, file_id, entry.id);
+        let object = match self.open_checked(&sidecar, entry).await {
+            Err(e) if e.kind() == ErrorKind::NotFound => self.open_checked(&self.path, entry).await,
+            other => other,
+        };
+        let object = object.map_err(|e| match e.kind() {
+            ErrorKind::NotFound => Error::new(
+                ErrorKind::SnapshotExpired,
+                "an object of this version is gone: it was collected or replaced; open the file again",
+            )
+            .in_layer(entry.id),
+            _ => e.in_layer(entry.id),
+        })?;
+        self.remember(entry.write_id, object.clone());
+        Ok(object)
+    }
+
+    async fn open_checked(&self, path: &str, entry: &ObjectEntry) -> Result<PinnedObject> {
+        let object = self.open_path(path, TRAILER_BYTES as u64).await?;
+        let size = object.stored().size();
+        let found = Trailer::decode(object.tail(), size).ok().map(|t| t.write_id);
+        if found != Some(entry.write_id) || size != entry.object_bytes {
+            return Err(match entry.id {
+                // At the base's path another layer may stand by now.
+                ObjectId::Layer(_) if path == self.path => Error::not_found("the base was replaced"),
+                _ => Error::corrupt(format!("{} is not the object that the file's root lists", self.storage.describe(path))),
+            });
+        }
+        Ok(object)
+    }
+}

@@ -1,0 +1,435 @@
+//! From chunks to the region that was asked for.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use array_format_core::address::BlockId;
+use array_format_core::block::{BlockMeta, ChunkRef};
+use array_format_core::buffer::{Elements, Values, Variable};
+use array_format_core::checksum::verify;
+use array_format_core::chunk;
+use array_format_core::framed::{self, FrameTable};
+use array_format_core::grid::{CopyPlan, Grid, Overlap, Region, element_count};
+use array_format_core::schema::ArraySchema;
+use array_format_core::{Error, Result};
+use bytes::Bytes;
+use rayon::prelude::*;
+
+use super::fetch::Stretch;
+use super::view::{ChunkSource, FoundArray, View};
+use crate::index::Version;
+use crate::write::pending::grid;
+
+/// Stored bytes that are held at once while a large region is read.
+const BATCH_BYTES: u64 = 64 << 20;
+
+/// Framed blocks above this size are not fetched whole for a part of them.
+const WHOLE_BLOCK_BYTES: u64 = 512 << 10;
+
+/// A chunk of a region, and which part of it goes where.
+struct Piece {
+    source: ChunkSource,
+    overlap: Overlap,
+    /// Elements of the chunk.
+    elements: usize,
+}
+
+/// A piece with the bytes that it is decoded from.
+enum Loaded {
+    Staged(Arc<Elements>),
+    Unwritten,
+    /// The decoded block that holds the chunk.
+    Block(ChunkRef, Bytes),
+    Frames { block: Arc<BlockMeta>, table: FrameTable, first: u64, stored: Bytes },
+}
+
+/// Where fixed-size elements are put: the values, and a byte an element for the mask.
+struct Target<'a> {
+    values: &'a mut [u8],
+    validity: Option<&'a mut [u8]>,
+}
+
+impl View {
+    /// Reads a region of an array into memory of its own.
+    pub(crate) async fn read(&self, array: &FoundArray, region: &Region) -> Result<Elements> {
+        let n = region.len()?;
+        let schema = &array.schema;
+        if let Some(size) = schema.dtype.fixed_size_bytes() {
+            let len = n.checked_mul(size).ok_or_else(|| Error::invalid("a region larger than memory"))?;
+            let mut values = vec![0; len];
+            let mut validity = schema.nullable.then(|| vec![0; n]);
+            self.read_fixed(array, region, &mut values, validity.as_deref_mut()).await?;
+            return Ok(Elements { dtype: schema.dtype, values: Values::Fixed(values), validity });
+        }
+        self.read_variable(array, region, n).await
+    }
+
+    /// Reads a region of elements of fixed size straight into `values`, and a byte an element into `validity`.
+    pub(crate) async fn read_fixed(
+        &self,
+        array: &FoundArray,
+        region: &Region,
+        values: &mut [u8],
+        mut validity: Option<&mut [u8]>,
+    ) -> Result<()> {
+        let Some(grid) = grid(&array.node) else { return Ok(()) };
+        let size = array.schema.dtype.fixed_size_bytes().unwrap_or(0);
+        // Chunks of one coordinate on the first axis fill one contiguous slab of the result: slabs are filled in parallel.
+        let mut slabs: Vec<Slab<'_>> = Vec::new();
+        let (mut rest, mut rest_validity) = (values, validity.take());
+        let row_elements: u64 = region.count.iter().skip(1).product();
+        for cells in grid.cells_of(region).chunk_by(|a, b| a.first() == b.first()) {
+            let mut pieces = Vec::new();
+            for coords in cells {
+                let Some(overlap) = grid.overlap(coords, region) else { continue };
+                let elements = element_count(&overlap.cell)?;
+                pieces.push(Piece { source: self.chunk(&array.node, coords).await?, overlap, elements });
+            }
+            let Some(first) = pieces.first() else { continue };
+            let rows = first.overlap.count.first().copied().unwrap_or(1);
+            let offset = first.overlap.in_region.first().copied().unwrap_or(0);
+            let mut shape = region.count.clone();
+            if let Some(n) = shape.first_mut() {
+                *n = rows;
+            }
+            let elements = usize::try_from(rows * row_elements).unwrap_or(usize::MAX);
+            let (values, after) = std::mem::take(&mut rest).split_at_mut(elements * size);
+            rest = after;
+            let validity = rest_validity.take().map(|v| {
+                let (now, after) = v.split_at_mut(elements);
+                rest_validity = Some(after);
+                now
+            });
+            for piece in &mut pieces {
+                if let Some(i) = piece.overlap.in_region.first_mut() {
+                    *i -= offset;
+                }
+            }
+            slabs.push(Slab { pieces, shape, target: Target { values, validity } });
+        }
+        for batch in batches(slabs) {
+            self.version.fill(&array.schema, batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Brings the shared blocks of many regions into the cache at once.
+    pub(crate) async fn prefetch(&self, wanted: &[(&FoundArray, &Region)]) -> Result<()> {
+        let mut seen = HashSet::new();
+        let mut blocks = Vec::new();
+        for (array, region) in wanted {
+            let Some(grid) = grid(&array.node) else { continue };
+            for coords in grid.cells_of(region) {
+                if let ChunkSource::Stored(chunk) = self.chunk(&array.node, &coords).await?
+                    && chunk.block.frame_bytes == 0
+                    && seen.insert(chunk.block.id)
+                {
+                    blocks.push(chunk.block);
+                }
+            }
+        }
+        self.version.blocks(&blocks).await.map(|_| ())
+    }
+
+    async fn read_variable(&self, array: &FoundArray, region: &Region, n: usize) -> Result<Elements> {
+        let Some(grid) = grid(&array.node) else { return Err(Error::invalid("not an array")) };
+        let schema = &array.schema;
+        let mut chunks: Vec<Elements> = vec![Elements::filled(schema, 1)];
+        let mut places = vec![(0usize, 0usize); n];
+        for coords in grid.cells_of(region) {
+            let Some(overlap) = grid.overlap(&coords, region) else { continue };
+            let elements = element_count(&overlap.cell)?;
+            let chunk = match self.chunk(&array.node, &coords).await? {
+                ChunkSource::Unwritten => continue,
+                ChunkSource::Staged(e) => (*e).clone(),
+                ChunkSource::Stored(chunk) => self.version.whole_chunk(schema, &chunk, elements).await?,
+            };
+            chunks.push(chunk);
+            let i = chunks.len() - 1;
+            overlap.to_region(&region.count).for_each_run(|from, to, len| {
+                for k in 0..len {
+                    if let Some(place) = places.get_mut(to + k) {
+                        *place = (i, from + k);
+                    }
+                }
+            });
+        }
+        let mut values = Variable::default();
+        let mut validity = schema.nullable.then(Vec::new);
+        for (chunk, element) in places {
+            let chunk = &chunks[chunk];
+            values.push(chunk.values.variable()?.get(element));
+            if let (Some(out), Some(v)) = (&mut validity, &chunk.validity) {
+                out.push(v.get(element).copied().unwrap_or(0));
+            }
+        }
+        Ok(Elements { dtype: schema.dtype, values: Values::Variable(values), validity })
+    }
+
+    /// All elements of a chunk, for changing some of them.
+    pub(crate) async fn whole(&self, array: &FoundArray, grid: &Grid, coords: &[u64]) -> Result<Elements> {
+        let n = element_count(&grid.extents(coords))?;
+        match self.chunk(&array.node, coords).await? {
+            ChunkSource::Unwritten => Ok(Elements::filled(&array.schema, n)),
+            ChunkSource::Staged(e) => Ok((*e).clone()),
+            ChunkSource::Stored(chunk) => self.version.whole_chunk(&array.schema, &chunk, n).await,
+        }
+    }
+}
+
+struct Slab<'a> {
+    pieces: Vec<Piece>,
+    shape: Vec<u64>,
+    target: Target<'a>,
+}
+
+fn stored_bytes(slab: &Slab<'_>) -> u64 {
+    let piece = |p: &Piece| match &p.source {
+        ChunkSource::Stored(c) => c.block.stored_bytes,
+        _ => 0,
+    };
+    slab.pieces.iter().map(piece).sum()
+}
+
+fn batches(slabs: Vec<Slab<'_>>) -> Vec<Vec<Slab<'_>>> {
+    let mut batches: Vec<Vec<Slab<'_>>> = Vec::new();
+    let mut bytes = 0;
+    for slab in slabs {
+        let more = stored_bytes(&slab);
+        match batches.last_mut() {
+            Some(batch) if bytes + more <= BATCH_BYTES => batch.push(slab),
+            _ => {
+                batches.push(vec![slab]);
+                bytes = 0;
+            }
+        }
+        bytes += more;
+    }
+    batches
+}
+
+impl Version {
+    /// All elements of a stored chunk.
+    pub(crate) async fn whole_chunk(&self, schema: &ArraySchema, chunk: &ChunkRef, n: usize) -> Result<Elements> {
+        let at = |e: Error| self.at_block(e, &chunk.block);
+        if chunk.block.frame_bytes == 0 {
+            let blocks = self.blocks(std::slice::from_ref(&chunk.block)).await?;
+            let bytes = chunk_bytes(chunk, &blocks).map_err(at)?;
+            return chunk::decode(schema, n, bytes).map_err(at);
+        }
+        let size = schema.dtype.fixed_size_bytes().unwrap_or(0);
+        let mut values = vec![0; n * size];
+        let mut validity = schema.nullable.then(|| vec![0; n]);
+        let shape = vec![n as u64];
+        let whole = Region { start: vec![0], count: shape.clone(), step: vec![1] };
+        let line = Grid { shape: shape.clone(), chunk: shape.iter().map(|n| (*n).max(1)).collect() };
+        let Some(overlap) = line.overlap(&[0], &whole) else { return Ok(Elements::filled(schema, n)) };
+        let piece = Piece { source: ChunkSource::Stored(chunk.clone()), overlap, elements: n };
+        let target = Target { values: &mut values, validity: validity.as_deref_mut() };
+        self.fill(schema, vec![Slab { pieces: vec![piece], shape, target }]).await?;
+        Ok(Elements { dtype: schema.dtype, values: Values::Fixed(values), validity })
+    }
+
+    /// Loads what slabs need and puts it in place.
+    async fn fill(&self, schema: &ArraySchema, slabs: Vec<Slab<'_>>) -> Result<()> {
+        let loaded = self.load(schema, &slabs).await?;
+        let mut loaded = loaded.into_iter();
+        let mut jobs: Vec<(Slab<'_>, Vec<Loaded>)> = Vec::with_capacity(slabs.len());
+        for slab in slabs {
+            let own: Vec<Loaded> = loaded.by_ref().take(slab.pieces.len()).collect();
+            jobs.push((slab, own));
+        }
+        let run = |(mut slab, own): (Slab<'_>, Vec<Loaded>)| -> Result<()> {
+            for (piece, loaded) in slab.pieces.iter().zip(&own) {
+                self.put(schema, piece, loaded, &slab.shape, &mut slab.target)?;
+            }
+            Ok(())
+        };
+        if jobs.len() < 2 {
+            return jobs.into_iter().try_for_each(run);
+        }
+        jobs.into_par_iter().try_for_each(run)
+    }
+
+    async fn load(&self, schema: &ArraySchema, slabs: &[Slab<'_>]) -> Result<Vec<Loaded>> {
+        let pieces = || slabs.iter().flat_map(|s| &s.pieces);
+        let stored = || {
+            pieces().filter_map(|p| match &p.source {
+                ChunkSource::Stored(c) => Some((c, p)),
+                _ => None,
+            })
+        };
+        let mut seen = HashSet::new();
+        let shared: Vec<Arc<BlockMeta>> = stored()
+            .map(|s| &s.0.block)
+            .filter(|b| b.frame_bytes == 0 && seen.insert(b.id))
+            .cloned()
+            .collect();
+        let blocks = if shared.is_empty() { HashMap::new() } else { self.blocks(&shared).await? };
+        let frames = self.load_frames(schema, &stored().filter(|s| s.0.block.frame_bytes > 0).collect::<Vec<_>>()).await?;
+        let mut frames = frames.into_iter();
+        pieces()
+            .map(|p| {
+                Ok(match &p.source {
+                    ChunkSource::Staged(e) => Loaded::Staged(e.clone()),
+                    ChunkSource::Unwritten => Loaded::Unwritten,
+                    ChunkSource::Stored(c) if c.block.frame_bytes == 0 => {
+                        let bytes = blocks.get(&c.block.id).cloned();
+                        Loaded::Block(c.clone(), bytes.ok_or_else(|| Error::corrupt("a block was not loaded"))?)
+                    }
+                    ChunkSource::Stored(_) => {
+                        frames.next().ok_or_else(|| Error::corrupt("a block was not loaded"))?
+                    }
+                })
+            })
+            .collect()
+    }
+
+    /// Loads what is needed of framed blocks: all of a small one; of a large one its table first, then its frames.
+    async fn load_frames(&self, schema: &ArraySchema, wanted: &[(&ChunkRef, &Piece)]) -> Result<Vec<Loaded>> {
+        let size = schema.dtype.fixed_size_bytes().unwrap_or(0) as u64;
+        let first: Vec<Stretch> = wanted
+            .iter()
+            .map(|(c, p)| {
+                let b = &c.block;
+                let table = framed::table_bytes(schema, p.elements, b.frame_bytes).min(b.stored_bytes);
+                let part = p.overlap.span();
+                let partial = part.end - part.start < p.elements as u64;
+                let len = if partial && b.stored_bytes > WHOLE_BLOCK_BYTES { table } else { b.stored_bytes };
+                Stretch { object: b.id.object, range: b.offset..b.offset.saturating_add(len) }
+            })
+            .collect();
+        let firsts = self.fetch(&first).await?;
+        let mut tables = Vec::new();
+        let mut second = Vec::new();
+        for ((c, p), bytes) in wanted.iter().zip(&firsts) {
+            let b = &c.block;
+            let decode = || {
+                let len = framed::table_bytes(schema, p.elements, b.frame_bytes);
+                let table = usize::try_from(len).ok().and_then(|len| bytes.get(..len));
+                let table = table.ok_or_else(|| Error::corrupt("a block is shorter than its frame table"))?;
+                verify(table, b.checksum, "the frame table of a block")?;
+                FrameTable::decode(schema, p.elements, b.frame_bytes, b.stored_bytes, table)
+            };
+            let table = decode().map_err(|e| self.at_block(e, b))?;
+            if (bytes.len() as u64) < b.stored_bytes {
+                let span = p.overlap.span();
+                let frames = table.frames_of(span.start * size..span.end * size);
+                let start = frames.first().map_or(0, |f| f.stored.start);
+                let end = match table.mask() {
+                    Some(mask) => mask.stored.end,
+                    None => frames.last().map_or(0, |f| f.stored.end),
+                };
+                second.push(Stretch { object: b.id.object, range: b.offset + start..b.offset + end });
+            }
+            tables.push(table);
+        }
+        let mut seconds = self.fetch(&second).await?.into_iter().zip(second);
+        let loaded = wanted.iter().zip(firsts).zip(tables).map(|(((c, _), bytes), table)| {
+            let block = c.block.clone();
+            if bytes.len() as u64 == block.stored_bytes {
+                return Ok(Loaded::Frames { block, table, first: 0, stored: bytes });
+            }
+            let (stored, at) = seconds.next().ok_or_else(|| Error::corrupt("a block was not loaded"))?;
+            Ok(Loaded::Frames { first: at.range.start - block.offset, block, table, stored })
+        });
+        loaded.collect()
+    }
+
+    /// Decodes a piece and copies its part to the slab.
+    fn put(
+        &self,
+        schema: &ArraySchema,
+        piece: &Piece,
+        loaded: &Loaded,
+        shape: &[u64],
+        target: &mut Target<'_>,
+    ) -> Result<()> {
+        let size = schema.dtype.fixed_size_bytes().unwrap_or(0);
+        let plan = piece.overlap.to_region(shape);
+        match loaded {
+            Loaded::Staged(e) => put_elements(&plan, e, target, size),
+            Loaded::Unwritten => put_elements(&plan, &Elements::filled(schema, piece.elements), target, size),
+            Loaded::Block(chunk, bytes) => {
+                let mut put = || {
+                    let bytes = slice(chunk, bytes)?;
+                    let (values, mask) = chunk::split_mask(schema, piece.elements, bytes)?;
+                    if let (Some(mask), Some(validity)) = (mask, &mut target.validity) {
+                        plan.copy_bytes(&chunk::unpack_mask(mask, piece.elements)?, 0, validity, 1)?;
+                    }
+                    let mut raw = vec![0; piece.elements * size];
+                    chunk::decode_fixed(schema, values, &mut raw)?;
+                    plan.copy_bytes(&raw, 0, target.values, size)
+                };
+                put().map_err(|e| self.at_block(e, &chunk.block))
+            }
+            Loaded::Frames { block, table, first, stored } => {
+                let frames = Frames { schema, block, table, first: *first, stored };
+                frames.put(self, piece, &plan, target, size).map_err(|e| self.at_block(e, block))
+            }
+        }
+    }
+}
+
+fn put_elements(plan: &CopyPlan, e: &Elements, target: &mut Target<'_>, size: usize) -> Result<()> {
+    plan.copy_bytes(e.values.fixed()?, 0, target.values, size)?;
+    match (&e.validity, &mut target.validity) {
+        (Some(v), Some(out)) => plan.copy_bytes(v, 0, out, 1),
+        _ => Ok(()),
+    }
+}
+
+fn slice<'b>(chunk: &ChunkRef, block: &'b [u8]) -> Result<&'b [u8]> {
+    let (from, to) = (chunk.offset as usize, (chunk.offset + chunk.length) as usize);
+    block.get(from..to).ok_or_else(|| Error::corrupt("a chunk lies outside of its block"))
+}
+
+fn chunk_bytes<'b>(chunk: &ChunkRef, blocks: &'b HashMap<BlockId, Bytes>) -> Result<&'b [u8]> {
+    let block = blocks.get(&chunk.block.id).ok_or_else(|| Error::corrupt("a block was not loaded"))?;
+    slice(chunk, block)
+}
+
+struct Frames<'a> {
+    schema: &'a ArraySchema,
+    block: &'a BlockMeta,
+    table: &'a FrameTable,
+    /// Where `stored` begins in the block.
+    first: u64,
+    stored: &'a [u8],
+}
+
+impl Frames<'_> {
+    fn stored(&self, range: std::ops::Range<u64>) -> Result<&[u8]> {
+        let at = |offset: u64| offset.checked_sub(self.first).and_then(|o| usize::try_from(o).ok());
+        at(range.start)
+            .zip(at(range.end))
+            .and_then(|(from, to)| self.stored.get(from..to))
+            .ok_or_else(|| Error::corrupt("a frame was not loaded"))
+    }
+
+    fn put(&self, version: &Version, piece: &Piece, plan: &CopyPlan, target: &mut Target<'_>, size: usize) -> Result<()> {
+        let codec = version.codec(self.block)?;
+        let params = &self.block.codec.params;
+        let span = piece.overlap.span();
+        let frames = self.table.frames_of(span.start * size as u64..span.end * size as u64);
+        let (start, end) = match (frames.first(), frames.last()) {
+            (Some(f), Some(l)) => (f.raw().start, l.raw().end),
+            _ => (0, 0),
+        };
+        let mut raw = vec![0; (end - start) as usize];
+        for frame in frames {
+            let (from, to) = ((frame.raw().start - start) as usize, (frame.raw().end - start) as usize);
+            if let Some(dst) = raw.get_mut(from..to) {
+                frame.decode(self.schema, &*codec, params, self.stored(frame.stored.clone())?, dst)?;
+            }
+        }
+        version.objects.counting.decoded_blocks.fetch_add(1, Ordering::Relaxed);
+        plan.copy_bytes(&raw, start / (size as u64).max(1), target.values, size)?;
+        if let (Some(mask), Some(validity)) = (self.table.mask(), &mut target.validity) {
+            let stored = self.stored(mask.stored.clone())?;
+            plan.copy_bytes(&mask.decode_mask(&*codec, params, stored, piece.elements)?, 0, validity, 1)?;
+        }
+        Ok(())
+    }
+}

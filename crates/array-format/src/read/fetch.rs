@@ -1,0 +1,147 @@
+//! Bringing blocks into memory: neighbouring ranges in one request, many requests in flight, each block decoded once.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use array_format_core::address::{BlockId, ObjectId};
+use array_format_core::block::BlockMeta;
+use array_format_core::checksum::verify;
+use array_format_core::codec::CompressionCodec;
+use array_format_core::format::constants::MAX_BLOCK_BYTES;
+use array_format_core::{Error, Result};
+use bytes::Bytes;
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+use crate::cache::Cached;
+use crate::index::Version;
+use crate::write::pack::parallel;
+
+/// Requests in flight.
+const IN_FLIGHT: usize = 32;
+/// A gap that is read along rather than asked around: what a request costs in bytes, about.
+const GAP_BYTES: u64 = 32 << 10;
+/// Longest coalesced range.
+const RANGE_BYTES: u64 = 8 << 20;
+
+/// A stretch of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    pub(crate) object: ObjectId,
+    pub(crate) range: Range<u64>,
+}
+
+/// Merges neighbours; pure.
+pub(crate) fn coalesce(mut wanted: Vec<Stretch>) -> Vec<Stretch> {
+    wanted.sort_by(|a, b| (a.object, a.range.start, a.range.end).cmp(&(b.object, b.range.start, b.range.end)));
+    let mut merged: Vec<Stretch> = Vec::new();
+    for next in wanted {
+        if let Some(last) = merged.last_mut()
+            && last.object == next.object
+            && next.range.start <= last.range.end.saturating_add(GAP_BYTES)
+            && (next.range.end <= last.range.end || next.range.end - last.range.start <= RANGE_BYTES)
+        {
+            last.range.end = last.range.end.max(next.range.end);
+            continue;
+        }
+        merged.push(next);
+    }
+    merged
+}
+
+impl Version {
+    /// The bytes of stretches, in the order given.
+    pub(crate) async fn fetch(&self, wanted: &[Stretch]) -> Result<Vec<Bytes>> {
+        let merged = coalesce(wanted.to_vec());
+        let reads: Vec<_> = merged.iter().map(|m| self.read(m.object, m.range.clone())).collect();
+        let bytes: Vec<Bytes> = stream::iter(reads).buffered(IN_FLIGHT).try_collect().await.map_err(|e| self.in_file(e))?;
+        let find = |w: &Stretch| {
+            let past = merged.partition_point(|m| (m.object, m.range.start) <= (w.object, w.range.start));
+            let i = past.checked_sub(1)?;
+            let (m, b) = (merged.get(i)?, bytes.get(i)?);
+            let from = usize::try_from(w.range.start - m.range.start).ok()?;
+            let to = usize::try_from(w.range.end - m.range.start).ok()?;
+            (to <= b.len()).then(|| b.slice(from..to))
+        };
+        wanted.iter().map(|w| find(w).ok_or_else(|| Error::corrupt("a range was cut short"))).collect()
+    }
+
+    pub(crate) fn codec(&self, block: &BlockMeta) -> Result<Arc<dyn CompressionCodec>> {
+        let codec = self.config.codecs.codec(block.codec.id, &block.codec.name);
+        codec.map_err(|e| self.at_block(e, block))
+    }
+
+    pub(crate) fn at_block(&self, e: Error, block: &BlockMeta) -> Error {
+        self.in_file(e.in_layer(block.id.object).in_block(block.id.number).at_offset(block.offset))
+    }
+
+    /// Checks and decodes an unframed block.
+    pub(crate) fn decode_block(&self, block: &BlockMeta, stored: &[u8]) -> Result<Bytes> {
+        let decode = || {
+            verify(stored, block.checksum, "a block")?;
+            if block.decoded_bytes > MAX_BLOCK_BYTES {
+                return Err(Error::corrupt(format!("a block of {} decoded bytes", block.decoded_bytes)));
+            }
+            let mut decoded = vec![0; block.decoded_bytes as usize];
+            self.codec(block)?.decompress(&block.codec.params, stored, &mut decoded)?;
+            self.objects.counting.decoded_blocks.fetch_add(1, Ordering::Relaxed);
+            Ok(Bytes::from(decoded))
+        };
+        decode().map_err(|e| self.at_block(e, block))
+    }
+
+    /// The decoded bytes of unframed blocks, from the cache or their layers.
+    pub(crate) async fn blocks(&self, wanted: &[Arc<BlockMeta>]) -> Result<HashMap<BlockId, Bytes>> {
+        let mut found = HashMap::new();
+        let mut missing: Vec<&Arc<BlockMeta>> = Vec::new();
+        for block in wanted {
+            let key = self.key(block.id.object, block.offset, block.stored_bytes, block.checksum)?;
+            match self.config.cache.get(&key) {
+                Some(Cached::Block(bytes)) => {
+                    self.objects.counting.cache_hits.fetch_add(1, Ordering::Relaxed);
+                    found.insert(block.id, bytes);
+                }
+                _ => missing.push(block),
+            }
+        }
+        if let [block] = missing[..] {
+            // One block: concurrent readers of it wait for each other.
+            let key = self.key(block.id.object, block.offset, block.stored_bytes, block.checksum)?;
+            let load = async {
+                let stored = self.read(block.id.object, block.offset..block.end()).await;
+                let stored = stored.map_err(|e| self.at_block(e, block))?;
+                Ok(Cached::Block(self.decode_block(block, &stored)?))
+            };
+            if let Cached::Block(bytes) = self.config.cache.get_or_load(&key, load).await? {
+                found.insert(block.id, bytes);
+                return Ok(found);
+            }
+            return Err(self.at_block(Error::corrupt("a block and an index page claim the same place"), block));
+        }
+        let stretch = |b: &&Arc<BlockMeta>| Stretch { object: b.id.object, range: b.offset..b.end() };
+        let stored = self.fetch(&missing.iter().map(stretch).collect::<Vec<_>>()).await?;
+        let jobs: Vec<(&Arc<BlockMeta>, Bytes)> = missing.into_iter().zip(stored).collect();
+        let decoded = parallel(&jobs, |(block, stored)| self.decode_block(block, stored))?;
+        for ((block, _), bytes) in jobs.into_iter().zip(decoded) {
+            let key = self.key(block.id.object, block.offset, block.stored_bytes, block.checksum)?;
+            self.config.cache.insert(key, Cached::Block(bytes.clone()));
+            found.insert(block.id, bytes);
+        }
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_are_read_together_and_strangers_apart() {
+        let s = |n: u64, range: Range<u64>| Stretch { object: ObjectId::Layer(n), range };
+        let got = coalesce(vec![s(0, 500..600), s(0, 0..100), s(1, 0..5), s(0, 50..80), s(0, 1 << 20..(1 << 20) + 1)]);
+        assert_eq!(got, [s(0, 0..600), s(0, 1 << 20..(1 << 20) + 1), s(1, 0..5)]);
+        let long: Vec<_> = (0..20).map(|i| s(0, i << 20..(i + 1) << 20)).collect();
+        assert!(coalesce(long).iter().all(|m| m.range.end - m.range.start <= RANGE_BYTES));
+    }
+}

@@ -1,0 +1,7 @@
+//! Reading: a view of a version with or without pending changes, the plan of a region, fetching, assembling.
+
+pub(crate) mod assemble;
+pub(crate) mod fetch;
+pub(crate) mod view;
+
+pub(crate) use view::View;

@@ -1,0 +1,187 @@
+//! Files on this machine.
+//!
+//! ```text
+//! upload   run.af.7.tmp-4711-93ab...   written, locked by its owner, fsynced
+//! create   link(temp, run.af.7)        fails if the name is taken: the commit point
+//! replace  lock(run.af), still the same inode and tag? rename(temp, run.af)
+//! then     unlink(temp), fsync(folder)
+//! ```
+//!
+//! Assumed of the file system: `fsync` of a file makes its bytes durable, `fsync` of a folder its names; `link`
+//! refuses a taken name; `rename` is atomic for whoever looks; `flock` excludes other processes. Mounts where `flock` holds
+//! only within one machine (NFS with `local_lock`) allow one writing machine at a time.
+
+mod error;
+mod object;
+mod publish;
+mod sys;
+mod temp;
+mod upload;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use array_format_core::{Error, Result};
+use async_trait::async_trait;
+
+use self::error::io_error;
+use self::object::LocalObject;
+use self::upload::LocalUpload;
+use super::path::{check_folder, check_object};
+use super::{ListEntry, ObjectTag, Opened, Storage, Upload};
+
+/// Files in a folder of this machine.
+///
+/// Every call does its work at once, on the calling thread: its future is complete when it is first polled, so that any
+/// executor will do and no runtime is needed. A reader keeps one descriptor open for each object; who
+/// opens a thousand layers needs a limit (`ulimit -n`) above that.
+///
+/// Symbolic links are followed: replacing a link replaces what it points to.
+///
+/// Not used: memory maps (another process that truncates a file would end this one), threads, caches.
+#[derive(Debug, Clone)]
+pub struct LocalStorage {
+    // As it was given, for people, and as it is, so that a later change of the working folder changes nothing.
+    shown: PathBuf,
+    root: PathBuf,
+}
+
+impl LocalStorage {
+    /// The storage whose paths are relative to the folder `root`. It is created when the first object is.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        let shown = match root.into() {
+            empty if empty.as_os_str().is_empty() => PathBuf::from("."),
+            root => root,
+        };
+        let root = std::path::absolute(&shown).unwrap_or_else(|_| shown.clone());
+        Self { shown, root }
+    }
+
+    /// The storage and the path within it for the file `path`, which may be absolute or hold `..`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` if `path` names a folder or its last part is not Unicode.
+    pub fn for_path(path: impl AsRef<Path>) -> Result<(Self, String)> {
+        let path = path.as_ref();
+        let ends_in_a_separator = path
+            .as_os_str()
+            .as_encoded_bytes()
+            .last()
+            .is_some_and(|b| std::path::is_separator(char::from(*b)));
+        let name = path.file_name().filter(|_| !ends_in_a_separator);
+        let Some(name) = name.and_then(OsStr::to_str) else {
+            return Err(Error::invalid(format!("{} does not name a file", path.display())));
+        };
+        let name = check_object(name)?.to_owned();
+        Ok((Self::new(path.parent().unwrap_or_else(|| Path::new("."))), name))
+    }
+
+    /// The folder that paths are relative to, absolute.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the object `path` is on this machine.
+    fn locate(&self, path: &str) -> Result<PathBuf> {
+        let name = check_object(path)?.rsplit('/').next().unwrap_or(path);
+        if temp::is_temp(name) {
+            let shown = self.describe(path);
+            return Err(Error::invalid(format!("{shown} is a name for unfinished uploads; choose another")));
+        }
+        if cfg!(windows) && path.contains(['\\', ':']) {
+            return Err(Error::invalid(format!(
+                "{path:?} holds a character that Windows gives another meaning"
+            )));
+        }
+        Ok(self.root.join(path))
+    }
+
+    /// Like [`locate`](Self::locate), for writing: past a symbolic link, so that renaming does not replace the link itself.
+    fn locate_to_write(&self, path: &str) -> Result<PathBuf> {
+        let target = self.locate(path)?;
+        let is_link = fs::symlink_metadata(&target).is_ok_and(|m| m.file_type().is_symlink());
+        // A link into nowhere stays as it is: creating finds the name taken, replacing finds nothing there.
+        Ok(if is_link { fs::canonicalize(&target).unwrap_or(target) } else { target })
+    }
+}
+
+#[async_trait]
+impl Storage for LocalStorage {
+    async fn open(&self, path: &str, tail_bytes: u64) -> Result<Opened> {
+        let (object, tail) = LocalObject::open(&self.locate(path)?, self.describe(path), tail_bytes)?;
+        Ok(Opened { object: Arc::new(object), tail })
+    }
+
+    async fn upload(&self, path: &str) -> Result<Box<dyn Upload>> {
+        let upload = LocalUpload::start(self.locate_to_write(path)?, self.describe(path))?;
+        Ok(Box::new(upload))
+    }
+
+    async fn promote(&self, from: &str, to: &str, expected: &ObjectTag) -> Result<ObjectTag> {
+        let from_file = self.locate_to_write(from)?;
+        let to_file = self.locate_to_write(to)?;
+        publish::promote(&from_file, &self.describe(from), &to_file, &self.describe(to), expected)
+    }
+
+    async fn delete(&self, path: &str) -> Result<()> {
+        publish::delete(&self.locate(path)?, &self.describe(path))
+    }
+
+    async fn list(&self, folder: &str) -> Result<Vec<ListEntry>> {
+        let place = self.root.join(check_folder(folder)?);
+        let failed = |e| io_error("list", &self.describe(folder), e);
+        let children = match fs::read_dir(&place) {
+            Ok(children) => children,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(failed(e)),
+        };
+        let mut entries = Vec::new();
+        for child in children {
+            let child = child.map_err(failed)?;
+            // A name that is not Unicode cannot be asked for, so it is not ours.
+            let Ok(name) = child.file_name().into_string() else { continue };
+            if temp::is_temp(&name) {
+                continue;
+            }
+            match fs::metadata(child.path()) {
+                Ok(m) if m.is_file() => entries.push(ListEntry { name, size: m.len(), tag: sys::tag(&m) }),
+                Ok(_) => {}
+                // Deleted since its name was read, or a link into nowhere.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(failed(e)),
+            }
+        }
+        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    async fn sweep(&self, path: &str) -> Result<u64> {
+        let target = self.locate_to_write(path)?;
+        temp::sweep(&target).map_err(|e| io_error("sweep the folder of", &self.describe(path), e))
+    }
+
+    fn describe(&self, path: &str) -> String {
+        self.shown.join(path).display().to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_splits_into_folder_and_name() {
+        let (storage, name) = LocalStorage::for_path("/data/../data/run.af").unwrap();
+        assert_eq!((storage.describe(&name), name.as_str()), ("/data/../data/run.af".into(), "run.af"));
+        let (storage, name) = LocalStorage::for_path("run.af").unwrap();
+        assert_eq!(storage.describe(&name), "./run.af");
+        assert!(storage.root().is_absolute());
+        for bad in ["", "/", "..", "a/..", "folder/"] {
+            assert!(LocalStorage::for_path(bad).is_err(), "{bad}");
+        }
+    }
+}

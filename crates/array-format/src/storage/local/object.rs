@@ -1,0 +1,73 @@
+//! A pinned file: an open descriptor. It reads on when its name is gone.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+
+use array_format_core::{Error, Result};
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::error::io_error;
+use super::sys;
+use crate::storage::path::check_range;
+use crate::storage::{ObjectTag, StoredObject};
+
+#[derive(Debug)]
+pub(super) struct LocalObject {
+    file: File,
+    size: u64,
+    tag: ObjectTag,
+    shown: String,
+}
+
+impl LocalObject {
+    /// Opens `place` and reads its last `tail_bytes`.
+    pub(super) fn open(place: &Path, shown: String, tail_bytes: u64) -> Result<(Self, Bytes)> {
+        let opened = sys::open_to_read(place).and_then(|file| {
+            let metadata = file.metadata()?;
+            Ok((file, metadata))
+        });
+        let (file, metadata) = opened.map_err(|e| io_error("open", &shown, e))?;
+        if metadata.is_dir() {
+            return Err(io_error("open", &shown, io::ErrorKind::IsADirectory.into()));
+        }
+        if !metadata.is_file() {
+            return Err(Error::invalid(format!("cannot open {shown}: it is a pipe or a device, not a file")));
+        }
+        let object = Self { file, size: metadata.len(), tag: sys::tag(&metadata), shown };
+        let tail = object.read_now(object.size.saturating_sub(tail_bytes)..object.size)?;
+        Ok((object, tail))
+    }
+
+    fn read_now(&self, range: Range<u64>) -> Result<Bytes> {
+        let length = check_range(&range, self.size, &self.shown)?;
+        if length == 0 {
+            return Ok(Bytes::new());
+        }
+        let start = range.start;
+        let bytes = sys::read_at(&self.file, range, length).map_err(|e| io_error("read", &self.shown, e))?;
+        if bytes.len() < length {
+            let (shown, size) = (&self.shown, self.size);
+            let sentence = format!("{shown} had {size} bytes when it was opened and was cut short since");
+            return Err(Error::corrupt(sentence).at_offset(start + bytes.len() as u64));
+        }
+        Ok(bytes.into())
+    }
+}
+
+#[async_trait]
+impl StoredObject for LocalObject {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn tag(&self) -> &ObjectTag {
+        &self.tag
+    }
+
+    async fn read(&self, range: Range<u64>) -> Result<Bytes> {
+        self.read_now(range)
+    }
+}

@@ -1,0 +1,350 @@
+//! Writing elements, and changing shapes.
+
+use std::sync::Arc;
+
+use array_format_core::buffer::{Elements, Values, Variable};
+use array_format_core::element::ArrayElement;
+use array_format_core::grid::{Grid, Overlap, Region, element_count};
+use array_format_core::schema::ArraySchema;
+use array_format_core::{Error, Result};
+use ndarray::{ArrayViewD, Axis, Slice};
+
+use super::pending::{StagedChunk, grid};
+use super::stage::staged_mut;
+use crate::file::ArrayFile;
+use crate::read::view::FoundArray;
+
+impl ArrayFile {
+    /// Writes a region: `view` goes to the box that begins at `start`; an empty `start` is the origin.
+    ///
+    /// Chunks that the region covers in part are read, changed and kept in memory until the commit, however often they are written.
+    ///
+    /// # Shape
+    /// `start` and `view` have the array's rank.
+    ///
+    /// # Errors
+    /// `NotFound`; `InvalidArgument` for another element type or rank, or beyond the bounds; nothing is clamped and
+    /// nothing changed then.
+    ///
+    /// # Cost
+    /// One copy of the data; one read of every chunk that is covered in part and was written before.
+    pub async fn write_array<T: ArrayElement>(&mut self, name: &str, start: Vec<u64>, view: ArrayViewD<'_, T>) -> Result<()> {
+        let shape: Vec<u64> = view.shape().iter().map(|n| *n as u64).collect();
+        let start = if start.is_empty() { vec![0; shape.len()] } else { start };
+        let _gate = self.inner.gate.lock().await;
+        self.stage(name).await?;
+        let array = self.view().array(name).await?;
+        self.check_type::<T>(name, &array.schema)?;
+        let region = self.region(name, &array, &start, &shape)?;
+        self.put_region(name, &array, &region, |overlap| from_view(&view, overlap)).await
+    }
+
+    /// Writes a region of elements whose type is known at run time only. See [`write_array`](Self::write_array).
+    ///
+    /// # Errors
+    /// As [`write_array`](Self::write_array); also if `elements` are not as many as `shape` says, or their bytes are no such elements.
+    pub async fn write_elements(&mut self, name: &str, start: Vec<u64>, shape: Vec<u64>, elements: Elements) -> Result<()> {
+        let _gate = self.inner.gate.lock().await;
+        self.stage(name).await?;
+        let array = self.view().array(name).await?;
+        let place = |e: Error| self.in_file(e.in_array(name));
+        let start = if start.is_empty() { vec![0; shape.len()] } else { start };
+        check_elements(&array.schema, &shape, &elements).map_err(place)?;
+        let region = self.region(name, &array, &start, &shape)?;
+        self.put_region(name, &array, &region, |overlap| Ok(part_of(&elements, &shape, overlap))).await
+    }
+
+    fn region(&self, name: &str, array: &FoundArray, start: &[u64], shape: &[u64]) -> Result<Region> {
+        let place = |e: Error| self.in_file(e.in_array(name));
+        if shape.len() != array.node.shape.len() {
+            let (n, rank) = (shape.len(), array.node.shape.len());
+            return Err(place(Error::invalid(format!("data of rank {n} for an array of rank {rank}"))));
+        }
+        let step = vec![1; shape.len()];
+        Region::with_step(start, shape, &step, &array.node.shape).map_err(place)
+    }
+
+    pub(crate) fn check_type<T: ArrayElement>(&self, name: &str, schema: &ArraySchema) -> Result<()> {
+        let place = |e: Error| self.in_file(e.in_array(name));
+        if T::DTYPE != schema.dtype {
+            return Err(place(Error::invalid(format!("the array has elements of {}, not {}", schema.dtype, T::DTYPE))));
+        }
+        if T::NULLABLE && !schema.nullable {
+            return Err(place(Error::invalid(
+                "the array has no validity mask: define it with `Option<T>` to store nulls",
+            )));
+        }
+        Ok(())
+    }
+
+    /// Stages the chunks of a region; `part` gives the elements of an overlap, in row-major order.
+    async fn put_region(
+        &self,
+        name: &str,
+        array: &FoundArray,
+        region: &Region,
+        part: impl Fn(&Overlap) -> Result<Elements>,
+    ) -> Result<()> {
+        let Some(grid) = grid(&array.node) else { return Ok(()) };
+        let place = |e: Error| self.in_file(e.in_array(name));
+        let id = array.node.id;
+        for coords in grid.cells_of(region) {
+            let Some(overlap) = grid.overlap(&coords, region) else { continue };
+            let mut new = part(&overlap).map_err(place)?;
+            if array.schema.nullable && new.validity.is_none() {
+                new.validity = Some(vec![1; new.len()]);
+            }
+            let covered = region.covers(&grid.origin(&coords), &grid.extents(&coords));
+            let staged = matches!(self.inner.state.lock().pending.chunk(id, &coords), Some(StagedChunk::Data(_)));
+            let below = if covered || staged { None } else { Some(self.view().whole(array, &grid, &coords).await?) };
+            self.edit(|p| {
+                let chunks = p.chunks.entry(id).or_default();
+                if covered {
+                    chunks.insert(coords, StagedChunk::Data(Arc::new(new)));
+                    return Ok(());
+                }
+                if let Some(below) = below {
+                    chunks.insert(coords.clone(), StagedChunk::Data(Arc::new(below)));
+                }
+                match chunks.get_mut(&coords) {
+                    Some(StagedChunk::Data(e)) => overwrite(Arc::make_mut(e), &new, &overlap),
+                    _ => Err(Error::invalid("the chunk is gone")),
+                }
+            })
+            .map_err(place)?;
+        }
+        Ok(())
+    }
+
+    /// Changes the shape. What lies outside of the new shape is gone; what is new reads as the fill value, also where
+    /// there was data before an earlier, smaller shape.
+    ///
+    /// # Errors
+    /// `NotFound`; `InvalidArgument` for another rank, or more than 2^64 elements.
+    ///
+    /// # Cost
+    /// Reads the chunks that the old or new edge cuts, and the index of the array's chunks; nothing if the old shape ends at chunk
+    /// boundaries and only grows.
+    pub async fn resize(&mut self, name: &str, shape: Vec<u64>) -> Result<()> {
+        let _gate = self.inner.gate.lock().await;
+        self.resize_staged(name, shape).await
+    }
+
+    async fn resize_staged(&self, name: &str, shape: Vec<u64>) -> Result<()> {
+        let place = |e: Error| self.in_file(e.in_array(name));
+        self.stage(name).await?;
+        let view = self.view();
+        let array = view.array(name).await?;
+        if shape.len() != array.node.shape.len() {
+            let (n, rank) = (shape.len(), array.node.shape.len());
+            return Err(place(Error::invalid(format!("a shape of {n} dimensions for an array of {rank}"))));
+        }
+        array.schema.check(&shape).map_err(place)?;
+        let mut resized = array.clone();
+        resized.node.shape.clone_from(&shape);
+        let (Some(old), Some(new)) = (grid(&array.node), grid(&resized.node)) else { return Ok(()) };
+        let mut changes: Vec<(Vec<u64>, StagedChunk)> = Vec::new();
+        if !only_grows_at_boundaries(&old, &new) || array.schema.chunk_shape.is_none() {
+            for (coords, _) in view.written_chunks(&array.node).await? {
+                if !new.contains(&coords) {
+                    changes.push((coords, StagedChunk::Erased));
+                } else if old.extents(&coords) != new.extents(&coords) {
+                    let before = view.whole(&array, &old, &coords).await?;
+                    let after = reshape(&array.schema, &before, &old.extents(&coords), &new.extents(&coords));
+                    changes.push((coords, StagedChunk::Data(Arc::new(after.map_err(place)?))));
+                }
+            }
+        }
+        drop(view);
+        self.edit(|p| {
+            let staged = staged_mut(p, name)?;
+            staged.node.shape = shape;
+            staged.redefined = true;
+            let id = staged.node.id;
+            if !changes.is_empty() {
+                p.chunks.entry(id).or_default().extend(changes);
+            }
+            Ok(())
+        })
+        .map_err(place)
+    }
+
+    /// Grows the array along `axis` and writes `view` into the new part.
+    ///
+    /// # Shape
+    /// `view` has the array's extents on all other axes.
+    ///
+    /// # Errors
+    /// As [`resize`](Self::resize) and [`write_array`](Self::write_array); nothing changed then.
+    pub async fn append<T: ArrayElement>(&mut self, name: &str, axis: usize, view: ArrayViewD<'_, T>) -> Result<()> {
+        let place = |e: Error| self.in_file(e.in_array(name));
+        let _gate = self.inner.gate.lock().await;
+        self.stage(name).await?;
+        let array = self.view().array(name).await?;
+        self.check_type::<T>(name, &array.schema)?;
+        let before = array.node.shape.clone();
+        let added: Vec<u64> = view.shape().iter().map(|n| *n as u64).collect();
+        let fits = |(a, (old, new)): (usize, (&u64, &u64))| a == axis || old == new;
+        if axis >= before.len() || added.len() != before.len() || !before.iter().zip(&added).enumerate().all(fits) {
+            return Err(place(Error::invalid(format!("data of shape {added:?} cannot be appended to {before:?} on axis {axis}"))));
+        }
+        let (mut shape, mut start) = (before.clone(), vec![0; before.len()]);
+        start[axis] = before[axis];
+        shape[axis] = before[axis]
+            .checked_add(added[axis])
+            .ok_or_else(|| place(Error::invalid("the array would have more than 2^64 elements")))?;
+        self.resize_staged(name, shape).await?;
+        let array = self.view().array(name).await?;
+        let region = self.region(name, &array, &start, &added)?;
+        self.put_region(name, &array, &region, |overlap| from_view(&view, overlap)).await
+    }
+}
+
+fn only_grows_at_boundaries(old: &Grid, new: &Grid) -> bool {
+    (0..old.shape.len()).all(|a| {
+        old.shape[a] == new.shape[a] || (old.shape[a] < new.shape[a] && old.shape[a].is_multiple_of(old.chunk[a]))
+    })
+}
+
+/// The elements of a chunk whose box changed.
+fn reshape(schema: &ArraySchema, before: &Elements, old: &[u64], new: &[u64]) -> Result<Elements> {
+    let mut after = Elements::filled(schema, element_count(new)?);
+    let kept: Vec<u64> = old.iter().zip(new).map(|(a, b)| *a.min(b)).collect();
+    let zero = vec![0; old.len()];
+    let side = |cell: &[u64]| Overlap {
+        cell: cell.to_vec(),
+        in_cell: zero.clone(),
+        step: vec![1; cell.len()],
+        in_region: zero.clone(),
+        count: kept.clone(),
+    };
+    let part = part_of(before, old, &Overlap { in_region: zero.clone(), ..side(new) });
+    overwrite(&mut after, &part, &side(new))?;
+    Ok(after)
+}
+
+/// Puts the dense elements of an overlap in a chunk's elements.
+fn overwrite(chunk: &mut Elements, part: &Elements, overlap: &Overlap) -> Result<()> {
+    let dense = Overlap { in_region: vec![0; overlap.count.len()], ..overlap.clone() };
+    let plan = dense.to_cell(&overlap.count);
+    match (&mut chunk.values, &part.values) {
+        (Values::Fixed(to), Values::Fixed(from)) => {
+            plan.copy_bytes(from, 0, to, chunk.dtype.fixed_size_bytes().unwrap_or(1))?;
+        }
+        (Values::Variable(to), Values::Variable(from)) => {
+            let mut source: Vec<Option<usize>> = vec![None; to.len()];
+            plan.for_each_run(|s, t, n| {
+                for k in 0..n {
+                    if let Some(slot) = source.get_mut(t + k) {
+                        *slot = Some(s + k);
+                    }
+                }
+            });
+            let mut merged = Variable::default();
+            for (i, s) in source.into_iter().enumerate() {
+                merged.push(s.map_or_else(|| to.get(i), |s| from.get(s)));
+            }
+            *to = merged;
+        }
+        _ => return Err(Error::invalid("elements of another type")),
+    }
+    match (&mut chunk.validity, &part.validity) {
+        (Some(to), Some(from)) => plan.copy_bytes(from, 0, to, 1),
+        _ => Ok(()),
+    }
+}
+
+/// The elements of an overlap, dense, from elements of a box of `shape`.
+fn part_of(elements: &Elements, shape: &[u64], overlap: &Overlap) -> Elements {
+    let n: u64 = overlap.count.iter().product();
+    let dense = Overlap {
+        cell: overlap.count.clone(),
+        in_cell: vec![0; overlap.count.len()],
+        step: vec![1; overlap.count.len()],
+        ..overlap.clone()
+    };
+    let plan = dense.to_cell(shape);
+    let gather = |source: &[u8], size: usize| {
+        let mut out = vec![0; n as usize * size];
+        plan.for_each_run(|s, t, len| {
+            if let (Some(dst), Some(src)) =
+                (out.get_mut(t * size..(t + len) * size), source.get(s * size..(s + len) * size))
+            {
+                dst.copy_from_slice(src);
+            }
+        });
+        out
+    };
+    let values = match &elements.values {
+        Values::Fixed(bytes) => Values::Fixed(gather(bytes, elements.dtype.fixed_size_bytes().unwrap_or(1))),
+        Values::Variable(v) => {
+            let mut out = Variable::default();
+            plan.for_each_run(|s, _, len| (s..s + len).for_each(|i| out.push(v.get(i))));
+            Values::Variable(out)
+        }
+    };
+    let validity = elements.validity.as_ref().map(|v| gather(v, 1));
+    Elements { dtype: elements.dtype, values, validity }
+}
+
+/// The elements of an overlap from the user's view.
+fn from_view<T: ArrayElement>(view: &ArrayViewD<'_, T>, overlap: &Overlap) -> Result<Elements> {
+    let mut part = view.view();
+    for (axis, (from, n)) in overlap.in_region.iter().zip(&overlap.count).enumerate() {
+        let range = *from as usize..(*from + *n) as usize;
+        part.slice_axis_inplace(Axis(axis), Slice::from(range));
+    }
+    let mut values = Values::empty(T::DTYPE);
+    if let (Values::Fixed(bytes), Some(size)) = (&mut values, T::DTYPE.fixed_size_bytes()) {
+        bytes.reserve_exact(part.len() * size);
+    }
+    let mut validity = T::NULLABLE.then(|| Vec::with_capacity(part.len()));
+    match part.as_slice() {
+        Some(all) => T::put_all(all, &mut values),
+        None => {
+            for row in part.rows() {
+                match row.as_slice() {
+                    Some(row) => T::put_all(row, &mut values),
+                    None => row.iter().for_each(|e| e.put(&mut values)),
+                }
+            }
+        }
+    }
+    if let Some(v) = &mut validity {
+        v.extend(part.iter().map(|e| u8::from(e.is_valid())));
+    }
+    Ok(Elements { dtype: T::DTYPE, values, validity })
+}
+
+fn check_elements(schema: &ArraySchema, shape: &[u64], elements: &Elements) -> Result<()> {
+    let n = element_count(shape)?;
+    if elements.dtype != schema.dtype {
+        return Err(Error::invalid(format!("the array has elements of {}, not {}", schema.dtype, elements.dtype)));
+    }
+    if elements.validity.is_some() && !schema.nullable {
+        return Err(Error::invalid("the array has no validity mask"));
+    }
+    let mask_fits = elements.validity.as_ref().is_none_or(|v| v.len() == n && v.iter().all(|b| *b <= 1));
+    let fits = match (&elements.values, schema.dtype.fixed_size_bytes()) {
+        (Values::Fixed(bytes), Some(size)) => Some(bytes.len()) == n.checked_mul(size),
+        (Values::Variable(v), None) => {
+            let sorted = v.ends.windows(2).all(|w| w[0] <= w[1]);
+            v.len() == n && sorted && v.ends.last().copied().unwrap_or(0) == v.data.len() as u64
+        }
+        _ => false,
+    };
+    if !fits || !mask_fits {
+        return Err(Error::invalid(format!("the elements are not the {n} that shape {shape:?} makes")));
+    }
+    // What is stored is checked when it is read; nothing may be written that could not be read back.
+    let mut bytes = Vec::new();
+    if schema.dtype.item() != Some(array_format_core::Scalar::Bool) && !schema.dtype.is_variable() {
+        return Ok(());
+    }
+    let plain = ArraySchema { filters: Vec::new(), ..schema.clone() };
+    let masked = Elements { validity: schema.nullable.then(|| vec![1; n]), ..elements.clone() };
+    array_format_core::chunk::encode(&plain, &masked, &mut bytes)?;
+    array_format_core::chunk::decode(&plain, n, &bytes).map_err(|e| Error::invalid(e.message()))?;
+    Ok(())
+}
+

@@ -1,0 +1,7 @@
+//! Changes that wait for a commit, and their way into blocks.
+
+pub(crate) mod data;
+pub(crate) mod pack;
+pub(crate) mod pending;
+pub(crate) mod sink;
+pub(crate) mod stage;

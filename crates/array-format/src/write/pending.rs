@@ -1,0 +1,104 @@
+//! Changes that wait for a commit. Cloning shares the data.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use array_format_core::block::ChunkRef;
+use array_format_core::buffer::Elements;
+use array_format_core::format::nodes::Node;
+use array_format_core::grid::Grid;
+use array_format_core::schema::Schema;
+use array_format_core::value::Value;
+
+/// Ids of nodes that no version has yet; the commit gives them real ones.
+pub(crate) const NEW_NODE: u64 = 1 << 63;
+
+/// A node that was defined, or changed in any way.
+#[derive(Debug, Clone)]
+pub(crate) struct StagedNode {
+    /// As readers of this handle see it. `keys` has pending attributes too.
+    pub(crate) node: Node,
+    /// Path of its row in the version below; `None` for a new node.
+    pub(crate) origin: Option<String>,
+    /// Whether name, shape or schema changed, or the node is new.
+    pub(crate) redefined: bool,
+    /// Whether the path was checked not to exist in the version below.
+    pub(crate) checked: bool,
+}
+
+/// What a path means.
+#[derive(Debug, Clone)]
+pub(crate) enum Staged {
+    /// Deleted or renamed away. `true`: a node of the version below was there.
+    Gone(bool),
+    /// Something.
+    Node(Box<StagedNode>),
+}
+
+/// What a chunk is.
+#[derive(Debug, Clone)]
+pub(crate) enum StagedChunk {
+    /// These elements.
+    Data(Arc<Elements>),
+    /// Never written: cut off by a smaller shape.
+    Erased,
+}
+
+/// All changes since the last commit.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pending {
+    /// By path.
+    pub(crate) nodes: BTreeMap<String, Staged>,
+    /// By node id and grid coordinates.
+    pub(crate) chunks: BTreeMap<u64, BTreeMap<Vec<u64>, StagedChunk>>,
+    /// By node id and name; `None` is removed.
+    pub(crate) attributes: BTreeMap<u64, BTreeMap<String, Option<Value>>>,
+    /// For the ids of new nodes.
+    pub(crate) new_nodes: u64,
+    /// Grows with every change.
+    pub(crate) edits: u64,
+}
+
+impl Pending {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.nodes.is_empty() && self.chunks.is_empty() && self.attributes.is_empty()
+    }
+
+    /// An id for a new node.
+    pub(crate) fn new_id(&mut self) -> u64 {
+        self.new_nodes += 1;
+        NEW_NODE | self.new_nodes
+    }
+
+    pub(crate) fn chunk(&self, node: u64, coords: &[u64]) -> Option<&StagedChunk> {
+        self.chunks.get(&node)?.get(coords)
+    }
+
+    /// Forgets all data and attributes of a node that is going away.
+    pub(crate) fn forget(&mut self, node: u64) {
+        self.chunks.remove(&node);
+        self.attributes.remove(&node);
+    }
+
+    /// Bytes in memory that wait for a commit.
+    pub(crate) fn data_bytes(&self) -> u64 {
+        let chunk = |c: &StagedChunk| match c {
+            StagedChunk::Data(e) => e.heap_bytes() as u64,
+            StagedChunk::Erased => 0,
+        };
+        self.chunks.values().flat_map(|c| c.values()).map(chunk).sum()
+    }
+}
+
+/// The grid of an array.
+pub(crate) fn grid(node: &Node) -> Option<Grid> {
+    match &*node.schema {
+        Schema::Array(a) => Some(Grid { shape: node.shape.clone(), chunk: a.chunk_extents(&node.shape) }),
+        Schema::Group(_) => None,
+    }
+}
+
+/// Where the version below has a chunk: in the node's row, or perhaps in table 2.
+pub(crate) fn inline_chunk<'n>(node: &'n Node, coords: &[u64]) -> Option<&'n ChunkRef> {
+    node.chunk.as_ref().filter(|_| coords.iter().all(|k| *k == 0)).map(|c| &c.0)
+}

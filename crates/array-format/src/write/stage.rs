@@ -1,0 +1,444 @@
+//! Changes by the user, kept until the next commit: definitions, names, attributes.
+
+use std::sync::Arc;
+
+use array_format_core::block::CodecRecord;
+use array_format_core::codec::{CompressionCodec, Filter, NO_COMPRESSION_ID};
+use array_format_core::dtype::{DType, Scalar};
+use array_format_core::element::{ArrayElement, fill_bytes};
+use array_format_core::format::nodes::{KeySet, Node};
+use array_format_core::schema::{ArraySchema, GroupSchema, Schema, check_attribute_name, check_path};
+use array_format_core::value::Value;
+use array_format_core::{Error, ErrorKind, Result};
+use futures::FutureExt;
+
+use super::pending::{Pending, Staged, StagedNode};
+use crate::file::ArrayFile;
+use crate::read::view::no_such_array;
+
+/// Everything that can be said of a new array. `define_array` covers the usual cases.
+///
+/// ```
+/// use array_format::{ArrayDefinition, Filter};
+/// let definition = ArrayDefinition::new::<f32>(vec!["time".into(), "station".into()], vec![0, 40])
+///     .chunk_shape(vec![1000, 40])
+///     .fill(f32::NAN)
+///     .filters(vec![Filter::Shuffle]);
+/// ```
+#[derive(Debug, Clone)]
+pub struct ArrayDefinition {
+    pub(crate) schema: ArraySchema,
+    pub(crate) shape: Vec<u64>,
+    pub(crate) fill_type: Option<DType>,
+    pub(crate) default_filters: bool,
+}
+
+impl ArrayDefinition {
+    /// An array of native elements; `Option<T>` has a validity mask.
+    pub fn new<T: ArrayElement>(dimensions: Vec<String>, shape: Vec<u64>) -> Self {
+        Self::of_dtype(T::DTYPE, T::NULLABLE, dimensions, shape)
+    }
+
+    /// An array of an element type that is known at run time only.
+    pub fn of_dtype(dtype: DType, nullable: bool, dimensions: Vec<String>, shape: Vec<u64>) -> Self {
+        let schema =
+            ArraySchema { dtype, nullable, dimensions, chunk_shape: None, fill: None, filters: vec![], codec: None };
+        Self { schema, shape, fill_type: None, default_filters: true }
+    }
+
+    /// Extents of a chunk. Without it the array is one chunk, whatever its shape.
+    #[must_use]
+    pub fn chunk_shape(mut self, chunk_shape: Vec<u64>) -> Self {
+        self.schema.chunk_shape = Some(chunk_shape);
+        self
+    }
+
+    /// The element that stands for what was never written.
+    #[must_use]
+    pub fn fill<T: ArrayElement>(mut self, fill: T) -> Self {
+        self.fill_type = Some(T::DTYPE);
+        self.schema.fill = Some(fill_bytes(&fill));
+        self
+    }
+
+    /// The same as the element's bytes: little-endian, or those of the text, or of all items of a list.
+    #[must_use]
+    pub fn fill_bytes(mut self, fill: Vec<u8>) -> Self {
+        self.fill_type = Some(self.schema.dtype);
+        self.schema.fill = Some(fill);
+        self
+    }
+
+    /// Filters of the values before compression. Without it numbers are byte-shuffled if the file's settings say so.
+    #[must_use]
+    pub fn filters(mut self, filters: Vec<Filter>) -> Self {
+        self.default_filters = false;
+        self.schema.filters = filters;
+        self
+    }
+
+    /// Compresses the blocks of this array with another codec than the file's. A codec of one's own must also be registered
+    /// with the file's configuration.
+    #[must_use]
+    pub fn codec(mut self, codec: &dyn CompressionCodec) -> Self {
+        self.schema.codec = Some(CodecRecord::of(codec));
+        self
+    }
+}
+
+impl ArrayFile {
+    /// Defines an array of `T`; every element reads as the fill value (without one: zero, "", or null) until it is written.
+    ///
+    /// # Shape
+    /// `dimension_names`, `shape` and `chunk_shape` have one entry a dimension. `chunk_shape = None` means one chunk. An
+    /// extent of 0 is fine; a chunk extent of 0 is not.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a bad name, ranks that differ, a chunk extent of 0, more than 2^64 elements, a name inside of an
+    /// array. `AlreadyExists` if something has the name. On a remote store that is found out by the first
+    /// [`write_array`](Self::write_array) or [`flush`](Self::flush) instead, since this call does not wait.
+    pub fn define_array<T: ArrayElement>(
+        &mut self,
+        name: &str,
+        dimension_names: Vec<String>,
+        shape: Vec<u64>,
+        chunk_shape: Option<Vec<u64>>,
+        fill_value: Option<T>,
+    ) -> Result<()> {
+        let mut definition = ArrayDefinition::new::<T>(dimension_names, shape);
+        definition.schema.chunk_shape = chunk_shape;
+        // The fill value of an array with a mask may be null: that is what it is without one.
+        if let Some(fill) = fill_value.filter(T::is_valid) {
+            definition = definition.fill(fill);
+        }
+        self.define(name, definition)
+    }
+
+    /// Defines an array in all detail. See [`define_array`](Self::define_array).
+    ///
+    /// # Errors
+    /// As [`define_array`](Self::define_array); also for filters or a fill value that do not fit the element type, and a codec that
+    /// is not registered (`Unsupported`).
+    pub fn define(&mut self, name: &str, definition: ArrayDefinition) -> Result<()> {
+        let place = |e: Error| self.in_file(e.in_array(name));
+        let (schema, shape) = self.check_definition(name, definition).map_err(place)?;
+        let checked = match self.check_free(name).now_or_never() {
+            Some(free) => free.map(|()| true).map_err(place)?,
+            None => false,
+        };
+        self.edit(|p| {
+            match p.nodes.get(name) {
+                Some(Staged::Node(_)) => return Err(exists(name)),
+                Some(Staged::Gone(_)) | None => {}
+            }
+            let node = Node { id: p.new_id(), schema, shape, keys: KeySet::default(), chunk: None };
+            insert_new(p, name, node, checked);
+            Ok(())
+        })
+        .map_err(place)
+    }
+
+    /// Replaces an array by a new one of the same name, or defines it if there is none. Old data and attributes are gone
+    /// with the next commit; versions before it keep them.
+    ///
+    /// # Errors
+    /// As [`define`](Self::define), `AlreadyExists` aside.
+    pub async fn redefine(&mut self, name: &str, definition: ArrayDefinition) -> Result<()> {
+        let exists = self.view().node(name).await?;
+        if let Some(node) = exists {
+            self.check_definition(name, definition.clone()).map_err(|e| self.in_file(e.in_array(name)))?;
+            if matches!(*node.schema, Schema::Group(_)) {
+                return Err(self.in_file(Error::invalid("this is a group; delete it first").in_array(name)));
+            }
+            self.delete(name).await?;
+        }
+        self.define(name, definition)
+    }
+
+    fn check_definition(&self, name: &str, definition: ArrayDefinition) -> Result<(Arc<Schema>, Vec<u64>)> {
+        self.check_writable()?;
+        check_path(name)?;
+        let ArrayDefinition { mut schema, shape, fill_type, default_filters } = definition;
+        if let Some(t) = fill_type.filter(|t| *t != schema.dtype) {
+            return Err(Error::invalid(format!("a fill value of type {t} for an array of {}", schema.dtype)));
+        }
+        schema.check(&shape)?;
+        let config = &self.inner.config;
+        if let Some(codec) = &schema.codec {
+            config.codecs.codec(codec.id, &codec.name)?;
+        }
+        let stored = schema.codec.as_ref().map_or(config.codec.id(), |c| c.id) == NO_COMPRESSION_ID;
+        let wide = |s: Scalar| s.size_bytes() > 1;
+        if default_filters && config.shuffle && !stored && schema.dtype.item().is_some_and(wide) {
+            schema.filters = vec![Filter::Shuffle];
+        }
+        Ok((Arc::new(Schema::Array(schema)), shape))
+    }
+
+    /// Checks that nothing has this path, that no part of it is an array, and that it is no group of others.
+    pub(crate) async fn check_free(&self, path: &str) -> Result<()> {
+        let view = self.view();
+        if view.node(path).await?.is_some() {
+            return Err(exists(path));
+        }
+        for (at, _) in path.match_indices('/') {
+            let parent = &path[..at];
+            if let Some(node) = view.node(parent).await?
+                && matches!(*node.schema, Schema::Array(_))
+            {
+                return Err(Error::invalid(format!("{parent:?} is an array and cannot hold {path:?}")));
+            }
+        }
+        if view.has_below(path).await? {
+            return Err(Error::new(ErrorKind::AlreadyExists, format!("{path:?} is a group that holds others")));
+        }
+        Ok(())
+    }
+
+    /// Defines a group, so that it is there without anything in it. Arrays need no such call for the groups in their names.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a bad name or one inside of an array, `AlreadyExists`.
+    pub async fn define_group(&mut self, name: &str) -> Result<()> {
+        let place = |e: Error| self.in_file(e.in_array(name));
+        self.check_writable()?;
+        check_path(name).map_err(place)?;
+        let _gate = self.inner.gate.lock().await;
+        match self.check_free(name).await {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists && self.view().node(name).await?.is_none() => {}
+            other => other.map_err(place)?,
+        }
+        self.edit(|p| {
+            let id = p.new_id();
+            insert_new(p, name, empty_group(id), true);
+            Ok(())
+        })
+    }
+
+    /// Declares a dimension of a group (`""` is the file), as netCDF does: its length, and whether it may grow. Declaring it again
+    /// changes it. Arrays are not bound by it.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such group.
+    pub async fn define_dimension(&mut self, group: &str, name: &str, length: u64, unlimited: bool) -> Result<()> {
+        let _gate = self.inner.gate.lock().await;
+        self.stage(group).await?;
+        self.edit(|p| {
+            let staged = staged_mut(p, group)?;
+            let Schema::Group(g) = &*staged.node.schema else {
+                return Err(Error::invalid("this is an array, not a group").in_array(group));
+            };
+            let mut g: GroupSchema = g.clone();
+            match g.dimensions.iter().position(|d| d == name) {
+                Some(i) => {
+                    if let (Some(u), Some(n)) = (g.unlimited.get_mut(i), staged.node.shape.get_mut(i)) {
+                        (*u, *n) = (unlimited, length);
+                    }
+                }
+                None => {
+                    g.dimensions.push(name.to_owned());
+                    g.unlimited.push(unlimited);
+                    staged.node.shape.push(length);
+                }
+            }
+            staged.node.schema = Arc::new(Schema::Group(g));
+            staged.redefined = true;
+            Ok(())
+        })
+        .map_err(|e| self.in_file(e))
+    }
+
+    /// Puts the node of a path among the pending ones, so that it can be changed. Groups without a row get one.
+    pub(crate) async fn stage(&self, path: &str) -> Result<Node> {
+        self.check_writable()?;
+        let view = self.view();
+        if let Some(Staged::Node(s)) = view.pending.nodes.get(path) {
+            if !s.checked {
+                self.confirm_new(path).await?;
+            }
+            return Ok(s.node.clone());
+        }
+        let found = view.node(path).await?;
+        let origin = found.as_ref().map(|_| path.to_owned());
+        let implicit = found.is_none() && (path.is_empty() || view.has_below(path).await?);
+        drop(view);
+        self.edit(|p| {
+            let node = match found {
+                Some(node) => node,
+                None if path.is_empty() => empty_group(0),
+                None if implicit => empty_group(p.new_id()),
+                None => return Err(no_such_array(path)),
+            };
+            let redefined = origin.is_none();
+            let staged = StagedNode { node: node.clone(), origin, redefined, checked: true };
+            p.nodes.insert(path.to_owned(), Staged::Node(Box::new(staged)));
+            Ok(node)
+        })
+        .map_err(|e| self.in_file(e))
+    }
+
+    /// Makes up for what `define` could not check without waiting. A definition that proves wrong is taken back.
+    async fn confirm_new(&self, path: &str) -> Result<()> {
+        let mut view = self.view();
+        Arc::make_mut(&mut view.pending).nodes.remove(path);
+        let free = match view.node(path).await? {
+            Some(_) => Err(exists(path)),
+            None if view.has_below(path).await? => Err(exists(path)),
+            None => Ok(()),
+        };
+        drop(view);
+        self.edit(|p| {
+            match free {
+                Ok(()) => staged_mut(p, path)?.checked = true,
+                Err(_) => {
+                    p.nodes.remove(path);
+                }
+            }
+            free
+        })
+        .map_err(|e| self.in_file(e.in_array(path)))
+    }
+
+    /// Deletes an array, or a group with all that it holds. Older versions keep them.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn delete(&mut self, name: &str) -> Result<()> {
+        self.check_writable()?;
+        let _gate = self.inner.gate.lock().await;
+        let view = self.view();
+        let mut gone: Vec<String> = view.nodes(&format!("{name}/")).await?.into_iter().map(|n| n.0).collect();
+        if view.node(name).await?.is_some() {
+            gone.push(name.to_owned());
+        }
+        drop(view);
+        if gone.is_empty() || name.is_empty() {
+            return Err(self.in_file(no_such_array(name)));
+        }
+        self.edit(|p| {
+            gone.iter().for_each(|path| remove(p, path));
+            Ok(())
+        })
+    }
+
+    /// Renames an array, or a group with all that it holds. Data, attributes and history stay with it; nothing is copied.
+    ///
+    /// # Errors
+    /// `NotFound`; `AlreadyExists` if something has the new name; `InvalidArgument` for a bad one.
+    pub async fn rename(&mut self, from: &str, to: &str) -> Result<()> {
+        self.check_writable()?;
+        check_path(to).map_err(|e| self.in_file(e))?;
+        let _gate = self.inner.gate.lock().await;
+        if to.strip_prefix(from).is_some_and(|rest| rest.starts_with('/')) {
+            return Err(self.in_file(Error::invalid(format!("{from:?} cannot be moved into itself, to {to:?}"))));
+        }
+        let view = self.view();
+        let mut moved: Vec<String> = view.nodes(&format!("{from}/")).await?.into_iter().map(|n| n.0).collect();
+        if view.node(from).await?.is_some() {
+            moved.push(from.to_owned());
+        }
+        drop(view);
+        if moved.is_empty() || from.is_empty() {
+            return Err(self.in_file(no_such_array(from)));
+        }
+        self.check_free(to).await.map_err(|e| self.in_file(e.in_array(to)))?;
+        for path in moved {
+            self.stage(&path).await?;
+            let target = format!("{to}{}", path.strip_prefix(from).unwrap_or_default());
+            self.edit(|p| {
+                let Some(Staged::Node(mut staged)) = p.nodes.remove(&path) else { return Ok(()) };
+                staged.redefined = true;
+                if staged.origin.as_deref() == Some(path.as_str()) {
+                    p.nodes.insert(path.clone(), Staged::Gone(true));
+                }
+                p.nodes.insert(target, Staged::Node(staged));
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Sets an attribute of an array, a group, or the file (`""`).
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such node; `InvalidArgument` for an empty name, or a list that is not whole.
+    pub async fn set_attribute(&mut self, node: &str, name: &str, value: impl Into<Value>) -> Result<()> {
+        let value = value.into();
+        let place = |e: Error| self.in_file(e.in_array(node));
+        check_attribute_name(name).and_then(|()| value.check()).map_err(place)?;
+        let _gate = self.inner.gate.lock().await;
+        self.stage(node).await?;
+        self.edit(|p| put_attribute(p, node, name, Some(value))).map_err(place)
+    }
+
+    /// Removes an attribute. Returns whether it was there.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such node.
+    pub async fn remove_attribute(&mut self, node: &str, name: &str) -> Result<bool> {
+        let _gate = self.inner.gate.lock().await;
+        let staged = self.stage(node).await?;
+        if !staged.keys.iter().any(|k| k == name) {
+            return Ok(false);
+        }
+        self.edit(|p| put_attribute(p, node, name, None)).map_err(|e| self.in_file(e))?;
+        Ok(true)
+    }
+}
+
+fn exists(path: &str) -> Error {
+    Error::new(ErrorKind::AlreadyExists, "something has this name already; delete it first, or use `redefine`")
+        .in_array(path)
+}
+
+fn empty_group(id: u64) -> Node {
+    let schema = Arc::new(Schema::Group(GroupSchema::default()));
+    Node { id, schema, shape: Vec::new(), keys: KeySet::default(), chunk: None }
+}
+
+fn insert_new(p: &mut Pending, path: &str, node: Node, checked: bool) {
+    let staged = StagedNode { node, origin: None, redefined: true, checked };
+    p.nodes.insert(path.to_owned(), Staged::Node(Box::new(staged)));
+}
+
+/// The pending node of a path that `stage` put there.
+pub(crate) fn staged_mut<'p>(p: &'p mut Pending, path: &str) -> Result<&'p mut StagedNode> {
+    match p.nodes.get_mut(path) {
+        Some(Staged::Node(staged)) => Ok(staged),
+        _ => Err(Error::new(ErrorKind::Conflict, "the array was deleted while it was changed").in_array(path)),
+    }
+}
+
+fn remove(p: &mut Pending, path: &str) {
+    match p.nodes.get(path) {
+        Some(Staged::Gone(_)) => {}
+        None => {
+            p.nodes.insert(path.to_owned(), Staged::Gone(true));
+        }
+        Some(Staged::Node(staged)) => {
+            let (id, origin) = (staged.node.id, staged.origin.clone());
+            p.forget(id);
+            p.nodes.remove(path);
+            // Where the version below has a node of this path, it must be hidden: the node itself, or one that moved away from here.
+            if let Some(origin) = origin {
+                p.nodes.insert(origin, Staged::Gone(true));
+            }
+        }
+    }
+}
+
+fn put_attribute(p: &mut Pending, path: &str, name: &str, value: Option<Value>) -> Result<()> {
+    let staged = staged_mut(p, path)?;
+    let mut keys: Vec<String> = staged.node.keys.to_vec();
+    match keys.binary_search_by(|k| k.as_str().cmp(name)) {
+        Ok(i) if value.is_none() => {
+            keys.remove(i);
+        }
+        Err(i) if value.is_some() => keys.insert(i, name.to_owned()),
+        _ => {}
+    }
+    staged.node.keys = Arc::new(keys);
+    let id = staged.node.id;
+    p.attributes.entry(id).or_default().insert(name.to_owned(), value);
+    Ok(())
+}

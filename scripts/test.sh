@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Runs every test of the project, or only the stages that are named: scripts/test.sh lint test
+# Needs a Rust toolchain and Python 3.11; installs the rest below .venv and target.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-target}
+
+fmt() { cargo fmt --all --check; }
+lint() { cargo clippy --locked --workspace --all-targets -- -D warnings; }
+doc() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps; }
+deny() { scripts/deny.sh; }
+wasm() { scripts/wasm-check.sh; }
+
+examples() { # each of them is registered under the name of its file
+  local file
+  for file in examples/*.rs; do
+    echo "-- $file"
+    cargo run --locked --quiet -p array-format --example "$(basename "$file" .rs)"
+  done
+}
+
+python() { # the reader written from docs/format.md alone; `af import` against netCDF4-python
+  scripts/python-env.sh
+  cargo build --locked -p array-format-cli
+  AF="$target/debug/af" .venv/bin/python -m pytest -q tests/python_reader tests/roundtrip
+}
+
+# Last, so that the summaries end the output.
+tests() {
+  if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run --locked --workspace --no-fail-fast
+    cargo test --locked --workspace --doc
+  else
+    cargo test --locked --workspace --no-fail-fast
+  fi
+}
+
+stages=("$@")
+[ $# -gt 0 ] || stages=(fmt lint doc deny wasm examples python tests)
+trap '[ $? = 0 ] || echo "== $stage failed"' EXIT
+for stage in "${stages[@]}"; do
+  case $stage in fmt | lint | doc | deny | wasm | examples | python | tests) ;; *) echo "no stage $stage" >&2; exit 2 ;; esac
+  echo "== $stage"
+  start=$SECONDS
+  "$stage"
+  echo "== $stage: $((SECONDS - start)) s"
+done
