@@ -288,6 +288,8 @@ class File:
             blocks = [row for _, row in self._pages(directory, {listed.key})]
             require(all(block.owner == listed.key for block in blocks), "block table of another object")
             require([block.number for block in blocks] == list(range(len(blocks))), "gaps in the block numbers")
+            for block in blocks:  # dead ones, too
+                found.slice(block.offset, block.stored, None if block.frame else block.checksum)
             sums = sum(block.stored for block in blocks), sum(block.decoded for block in blocks)
             require(sums == (listed.stored, listed.decoded), f"other sums of the blocks of {listed.key}")
             tables[listed.key] = blocks
@@ -433,7 +435,7 @@ def describe_array(array):
         "fill": None if array.fill_bytes is None else array.fill_bytes.hex(),
         "filters": [{"filter": FILTER_NAMES[number], "parameters": parameters.hex()} for number, parameters in array.filters],
         "values": raw,
-        "validity": None if valid is None else "".join("01"[bit] for bit in valid.flat),
+        "validity": None if valid is None else "".join("01"[int(bit)] for bit in valid.flat),
         "attributes": {name: value.json() for name, value in array.attributes().items()},
         "statistics": statistics and statistics.json(),
         "chunk_statistics": [{"at": list(at)} | found.json() for at, found in sorted(array.chunk_statistics().items())],

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from af_encoding import (
-    BINARY, LIST, STRING, SCALARS, Cursor, ElementType, FormatError, Unsupported, check_filters, python_value, require,
+    BINARY, LIST, SCALARS, STRING, Cursor, ElementType, FormatError, Unsupported, check_filters, python_value, require,
     scalar_size, type_name, utf8,
 )  # fmt: skip
 
@@ -132,7 +132,7 @@ def read_chunks(cursor, blocks, indices, versions_first):
     """
     rows = [i for i, index in enumerate(indices) if index]
     gaps, lengths = cursor.integers(len(rows)), cursor.integers(len(rows))
-    versions = [versions_first[i] for i in rows] if versions_first else cursor.integers(len(rows))
+    versions = [versions_first[i] for i in rows] if versions_first is not None else cursor.integers(len(rows))
     chunks, last, end = [None] * len(indices), None, 0
     for row, gap, length, version in zip(rows, gaps, lengths, versions):
         require(indices[row] <= len(blocks), "chunk in no block")
@@ -311,6 +311,6 @@ def read_directory(data):
     firsts, last = cursor.front_coded(n), cursor.bytes()
     cursor.bytes()  # extension
     cursor.end()
-    require(max(columns[0], default=0) < max(len(objects), 1), "page in no object")
+    require(all(owner < len(objects) for owner in columns[0]), "page in no object")
     pages = [PageReference(objects[owner], *rest) for owner, *rest in zip(*columns, firsts)]
     return Directory(table, level, pages, last)

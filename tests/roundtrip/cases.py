@@ -12,7 +12,6 @@ def fill_classic(dataset, types):
     """What every netCDF format can hold."""
     dataset.createDimension("t", None)
     dataset.createDimension("x", 3)
-    dataset.createDimension("none", 0)
     dataset.createDimension("unused", 7)
     dataset.createDimension("letters", 5)
     for i, of in enumerate(types):
@@ -25,7 +24,6 @@ def fill_classic(dataset, types):
     scalar = dataset.createVariable("scalar", "f8")
     scalar[...] = -0.0
     scalar.bits = numpy.array([numpy.nan, -0.0, numpy.inf, 5e-324])
-    dataset.createVariable("of_nothing", "f4", ("none", "x"))
     unwritten = dataset.createVariable("unwritten", "i4", ("t", "x"))
     unwritten.scale_factor = 0.5
     odd = dataset.createVariable("odd_records", "i1", ("t",))
@@ -48,6 +46,14 @@ def classic(path, file_format, types):
 def nothing(path, file_format):
     with netCDF4.Dataset(path, "w", format=file_format):
         pass
+
+
+def no_records(path, file_format):
+    with netCDF4.Dataset(path, "w", format=file_format) as dataset:
+        dataset.createDimension("t", None)
+        dataset.createDimension("x", 3)
+        dataset.createVariable("v", "f4", ("t", "x"))
+        dataset.createVariable("t", "f8", ("t",)).units = "days"
 
 
 def layouts(path):
@@ -92,12 +98,12 @@ def types(path):
             lists = dataset.createVariable(f"lists_{of}", kind, ("x",))
             lists[0] = numpy.array([1, 2, 3], of)
             lists[2] = numpy.array([], of)
-        colour = dataset.createEnumType("u1", "colour", {"red": 0, "green": 200})
+        colour = dataset.createEnumType("u1", "colour_t", {"red": 0, "green": 200})
         enum = dataset.createVariable("enum", colour, ("x",), fill_value=200)
         enum[0:2] = [0, 200]
-        compound = dataset.createCompoundType(numpy.dtype([("a", "i4"), ("b", "f8")]), "compound")
+        compound = dataset.createCompoundType(numpy.dtype([("a", "i4"), ("b", "f8")]), "compound_t")
         dataset.createVariable("compound", compound, ("x",))
-        pair = dataset.createCompoundType(numpy.dtype([("r", "f4"), ("i", "f4")]), "pair")
+        pair = dataset.createCompoundType(numpy.dtype([("r", "f4"), ("i", "f4")]), "pair_t")
         number = dataset.createVariable("complex", pair, ("x",))
         number[:] = numpy.array([(1, 2), (3, -0.0), (5, 6)], dtype=[("r", "f4"), ("i", "f4")])
         a = dataset.createGroup("a")
@@ -129,7 +135,6 @@ def plain_hdf5(path):
         file["scalar"] = 1.25
         file.create_dataset("grows", data=numpy.arange(6.0).reshape(2, 3), maxshape=(None, 3), chunks=(1, 3))
         file["text"] = numpy.array([b"abc", b"", b"de"], dtype="S6")
-        file["square"].attrs["NAME"] = "the user's own"
         file["square"].attrs["matrix"] = numpy.arange(3)
         file["square"].attrs["fixed"] = numpy.bytes_("fixed text")
         file["scaled"] = numpy.zeros((3, 2), "u1")
@@ -142,6 +147,8 @@ def only_hdf5(path):
     """What netCDF4-python cannot open at all."""
     with h5py.File(path, "w", userblock_size=512) as file:
         file["half"] = numpy.array([1, 0.5, -0.0], "f2")
+        file["half"].attrs["NAME"] = "the user's own"
+        file["zero"] = numpy.zeros((0, 4))
         file["bool"] = numpy.array([True, False])
         file["complex"] = numpy.array([1 + 2j])
         file["array"] = numpy.zeros(2, dtype=[("x", "f4", (3,))])["x"]
@@ -164,6 +171,8 @@ CASES = {
     "offset64.nc": lambda p: classic(p, "NETCDF3_64BIT_OFFSET", CLASSIC),
     "cdf5.nc": lambda p: classic(p, "NETCDF3_64BIT_DATA", NUMBERS),
     "classic4.nc": lambda p: classic(p, "NETCDF4_CLASSIC", CLASSIC),
+    "no_records3.nc": lambda p: no_records(p, "NETCDF3_CLASSIC"),
+    "no_records4.nc": lambda p: no_records(p, "NETCDF4"),
     "nothing3.nc": lambda p: nothing(p, "NETCDF3_CLASSIC"),
     "nothing4.nc": lambda p: nothing(p, "NETCDF4"),
     "layouts.nc": layouts,

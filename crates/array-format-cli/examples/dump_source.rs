@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 #[path = "../src/import/mod.rs"]
+#[allow(dead_code, reason = "the command af needs more of it")]
 mod import;
 
 fn main() -> ExitCode {

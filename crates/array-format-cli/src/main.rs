@@ -1,2 +1,72 @@
-//! The command `af`.
-fn main() {}
+//! The command `af`: import, list, read, compact and verify array-format files.
+//!
+//! Exit codes: 0 all is well; 1 it failed, and one line on standard error says why and what to do; 2 the arguments are wrong;
+//! 3 it was done, but something was left out or is damaged, and the output says what.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command")]
+
+mod commands;
+mod import;
+mod print;
+mod slice;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Many n-dimensional arrays in one file.
+#[derive(Debug, Parser)]
+#[command(name = "af", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Packs NetCDF, HDF5, .npy and .npz files into one array-format file.
+    Import(commands::import::Import),
+    /// Lists arrays: name, element type, shape.
+    Ls(commands::ls::Ls),
+    /// Tells of a file, a group or an array: sizes, layers, definition, attributes.
+    Info(commands::info::Info),
+    /// Prints the elements of an array, or of a part of it.
+    Cat(commands::cat::Cat),
+    /// Sets all elements of a part of an array to one value, as a new version.
+    Set(commands::set::Set),
+    /// Prints minimum, maximum and counts of arrays, from the index alone.
+    Stats(commands::stats::Stats),
+    /// Lists the versions of a file, newest first.
+    Log(commands::log::Log),
+    /// Merges all layers into a single file.
+    Compact(commands::compact::Compact),
+    /// Deletes layers that the newest version does not need.
+    Gc(commands::gc::Gc),
+    /// Checks every byte of a file and reports all damage.
+    Verify(commands::verify::Verify),
+    /// Prints everything as JSON, values as SHA-256: for comparing with other readers.
+    #[command(hide = true)]
+    Dump(commands::dump::Dump),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Import(c) => c.run(),
+        Command::Ls(c) => c.run(),
+        Command::Info(c) => c.run(),
+        Command::Cat(c) => c.run(),
+        Command::Set(c) => c.run(),
+        Command::Stats(c) => c.run(),
+        Command::Log(c) => c.run(),
+        Command::Compact(c) => c.run(),
+        Command::Gc(c) => c.run(),
+        Command::Verify(c) => c.run(),
+        Command::Dump(c) => c.run(),
+    };
+    match result {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("af: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -54,8 +54,12 @@ fn array_json(variable: &SourceVariable, sha256: &str) -> Value {
 fn attributes_json(attributes: &Attributes) -> Value {
     let one = |(name, value): &(String, AttributeValue)| {
         let (of, value) = match value {
-            AttributeValue::Scalar(item, bytes) => (item.to_string(), numbers(*item, bytes).pop().unwrap_or_default()),
-            AttributeValue::List(item, bytes) => (format!("list<{item}>"), Value::Array(numbers(*item, bytes))),
+            AttributeValue::Scalar(item, bytes) => {
+                (item.to_string(), numbers(*item, bytes).pop().unwrap_or_default())
+            }
+            AttributeValue::List(item, bytes) => {
+                (format!("list<{item}>"), Value::Array(numbers(*item, bytes)))
+            }
             AttributeValue::String(text) => ("string".to_owned(), json!(text)),
             AttributeValue::StringList(texts) => ("list<string>".to_owned(), json!(texts)),
             AttributeValue::Binary(bytes) => ("binary".to_owned(), json!(hex(bytes))),
@@ -97,7 +101,9 @@ fn sha256(source: &dyn Source, variable: &SourceVariable, slab_bytes: u64) -> Re
     let mut varying: Vec<Vec<u8>> = vec![Vec::new(); if width.is_none() { count } else { 0 }];
     for slab in slabs(variable, slab_bytes) {
         match source.read(&variable.name, &slab.start, &slab.shape)? {
-            SourceValues::Fixed(part) => place(&mut fixed, &variable.shape, &slab, &part, width.unwrap_or(1))?,
+            SourceValues::Fixed(part) => {
+                place(&mut fixed, &variable.shape, &slab, &part, width.unwrap_or(1))?
+            }
             SourceValues::Binary(part) => place(&mut varying, &variable.shape, &slab, &part, 1)?,
             SourceValues::Lists { lists, .. } => place(&mut varying, &variable.shape, &slab, &lists, 1)?,
             SourceValues::Strings(part) => {

@@ -19,6 +19,7 @@ use std::path::Path;
 
 use array_format_core::{DType, Error, ErrorKind, Result, Scalar};
 
+pub(crate) mod af;
 mod anonymous;
 pub(crate) mod dump;
 mod hdf5;
@@ -106,7 +107,10 @@ pub(crate) enum SourceValues {
     Strings(Vec<String>),
     Binary(Vec<Vec<u8>>),
     /// The items of each list, little-endian.
-    Lists { item: Scalar, lists: Vec<Vec<u8>> },
+    Lists {
+        item: Scalar,
+        lists: Vec<Vec<u8>>,
+    },
 }
 
 /// Something of the file that cannot be imported as it is.
@@ -183,7 +187,9 @@ fn has_user_block(file: &mut File) -> bool {
     let offsets = std::iter::successors(Some(512u64), |o| o.checked_mul(2));
     let mut magic = [0u8; 8];
     offsets.take_while(|o| o.saturating_add(8) <= len).any(|offset| {
-        file.seek(SeekFrom::Start(offset)).is_ok() && file.read_exact(&mut magic).is_ok() && magic == HDF5_MAGIC
+        file.seek(SeekFrom::Start(offset)).is_ok()
+            && file.read_exact(&mut magic).is_ok()
+            && magic == HDF5_MAGIC
     })
 }
 

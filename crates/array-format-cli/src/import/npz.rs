@@ -87,10 +87,8 @@ fn member_header(archive: &mut ZipArchive<File>, index: usize, name: &str) -> Re
 
 /// The root, which has all dimensions, and a group for each folder.
 fn groups(variables: &[SourceVariable], dimensions: Vec<super::SourceDimension>) -> Vec<SourceGroup> {
-    let folders: BTreeSet<&str> = variables
-        .iter()
-        .flat_map(|v| v.name.match_indices('/').map(|(at, _)| &v.name[..at]))
-        .collect();
+    let folders: BTreeSet<&str> =
+        variables.iter().flat_map(|v| v.name.match_indices('/').map(|(at, _)| &v.name[..at])).collect();
     let root = SourceGroup { path: String::new(), dimensions, attributes: Vec::new() };
     let below = folders.into_iter().map(|path| SourceGroup {
         path: path.to_owned(),

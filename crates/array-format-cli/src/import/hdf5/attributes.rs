@@ -10,8 +10,14 @@ use super::values::unpadded;
 
 /// What netCDF keeps for itself. `CLASS` and `NAME` are hidden on dimension scales only: elsewhere they are the
 /// user's.
-const HIDDEN: [&str; 6] =
-    ["DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Dimid", "_Netcdf4Coordinates", "_NCProperties", "_nc3_strict"];
+const HIDDEN: [&str; 6] = [
+    "DIMENSION_LIST",
+    "REFERENCE_LIST",
+    "_Netcdf4Dimid",
+    "_Netcdf4Coordinates",
+    "_NCProperties",
+    "_nc3_strict",
+];
 
 /// Whom attributes belong to.
 pub(super) enum Owner<'a> {
@@ -21,7 +27,8 @@ pub(super) enum Owner<'a> {
 
 impl Owner<'_> {
     fn hides(&self, name: &str) -> bool {
-        HIDDEN.contains(&name) || (matches!(self, Self::Dataset(_, true)) && ["CLASS", "NAME"].contains(&name))
+        HIDDEN.contains(&name)
+            || (matches!(self, Self::Dataset(_, true)) && ["CLASS", "NAME"].contains(&name))
     }
 
     fn all(&self) -> Result<Vec<Attribute>, String> {
@@ -65,7 +72,10 @@ pub(super) fn read(owner: &Owner<'_>, name: &str, skipped: &mut Vec<Skipped>) ->
             Err(reason) => note(Some(&attribute.name), format!("left out: {reason}")),
         }
         if !exact {
-            note(Some(&attribute.name), "not UTF-8; bytes that are no text were replaced by U+FFFD".to_owned());
+            note(
+                Some(&attribute.name),
+                "not UTF-8; bytes that are no text were replaced by U+FFFD".to_owned(),
+            );
         }
     }
     out
@@ -95,7 +105,8 @@ fn value(owner: &Owner<'_>, attribute: &Attribute, exact: &mut bool) -> Result<A
             AttributeValue::numbers(item, bytes)
         }
         Element::Fixed { dtype: DType::FixedList { item, len }, swap } if count == 1 => {
-            let mut bytes = bytes(item.size_bytes().saturating_mul(usize::try_from(len).unwrap_or(usize::MAX)))?;
+            let mut bytes =
+                bytes(item.size_bytes().saturating_mul(usize::try_from(len).unwrap_or(usize::MAX)))?;
             lanes::swap(&mut bytes, swap);
             if item == Scalar::U8 { AttributeValue::Binary(bytes) } else { AttributeValue::List(item, bytes) }
         }
@@ -126,7 +137,9 @@ fn value(owner: &Owner<'_>, attribute: &Attribute, exact: &mut bool) -> Result<A
             lanes::swap(&mut bytes, swap);
             AttributeValue::List(item, bytes)
         }
-        Element::Fixed { .. } | Element::List { .. } => return Err(format!("{count} lists in one attribute")),
+        Element::Fixed { .. } | Element::List { .. } => {
+            return Err(format!("{count} lists in one attribute"));
+        }
     })
 }
 

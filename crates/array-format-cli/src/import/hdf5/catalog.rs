@@ -31,13 +31,13 @@ pub(super) struct Node {
 pub(super) fn walk(file: &Hdf5File) -> Result<Vec<Node>> {
     let mut nodes = Vec::new();
     let root = file.root_group().map_err(failed)?;
-    visit(root, String::new(), 0, &mut HashSet::new(), &mut nodes)?;
+    visit(root, "", 0, &mut HashSet::new(), &mut nodes)?;
     Ok(nodes)
 }
 
 fn visit(
     group: Group,
-    path: String,
+    path: &str,
     depth: usize,
     seen: &mut HashSet<u64>,
     nodes: &mut Vec<Node>,
@@ -45,16 +45,16 @@ fn visit(
     let mut skipped = Vec::new();
     let (children, datasets) = match group.members() {
         Ok(members) => members,
-        Err(_) => one_by_one(&group, &path, &mut skipped)?,
+        Err(_) => one_by_one(&group, path, &mut skipped)?,
     };
     seen.insert(group.address());
-    nodes.push(Node { path: path.clone(), group, datasets, skipped });
+    nodes.push(Node { path: path.to_owned(), group, datasets, skipped });
     let this = nodes.len() - 1;
     for child in children {
-        let path = join(&path, leaf(child.name()));
+        let path = join(path, leaf(child.name()));
         let reason = match depth < MAX_DEPTH {
             true if !seen.contains(&child.address()) => {
-                visit(child, path, depth + 1, seen, nodes)?;
+                visit(child, &path, depth + 1, seen, nodes)?;
                 continue;
             }
             true => "another link to a group that is imported under its first name".to_owned(),
@@ -109,7 +109,11 @@ impl Catalog {
     pub(super) fn add(&mut self, node: Node, dimensions: GroupDimensions) {
         self.skipped.extend(node.skipped);
         let attributes = attributes::read(&Owner::Group(&node.group), &node.path, &mut self.skipped);
-        self.groups.push(SourceGroup { path: node.path.clone(), dimensions: dimensions.declared, attributes });
+        self.groups.push(SourceGroup {
+            path: node.path.clone(),
+            dimensions: dimensions.declared,
+            attributes,
+        });
         for (dataset, axes) in node.datasets.into_iter().zip(dimensions.axes) {
             let Some(axes) = axes else { continue }; // a dimension without a variable
             let name = leaf(dataset.name());

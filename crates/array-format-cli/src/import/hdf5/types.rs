@@ -1,9 +1,7 @@
 //! Element types of HDF5 in our terms.
 
 use array_format_core::{DType, Scalar};
-use hdf5_reader::{
-    ByteOrder, CompoundField, Datatype, StringPadding, StringSize, VarLenKind,
-};
+use hdf5_reader::{ByteOrder, CompoundField, Datatype, StringPadding, StringSize, VarLenKind};
 
 /// How an element is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,9 +27,13 @@ impl Element {
         Ok(match datatype {
             Datatype::String { size: StringSize::Fixed(0), .. } => return Err("texts of no width".to_owned()),
             Datatype::String { size: StringSize::Fixed(1), .. } => Self::Char,
-            Datatype::String { size: StringSize::Fixed(_), padding, .. } => Self::FixedText { padding: *padding },
+            Datatype::String { size: StringSize::Fixed(_), padding, .. } => {
+                Self::FixedText { padding: *padding }
+            }
             Datatype::String { size: StringSize::Variable, padding, .. } => Self::Text { padding: *padding },
-            Datatype::VarLen { kind: VarLenKind::String, base, padding, .. } if base.is_vlen_string_base() => {
+            Datatype::VarLen { kind: VarLenKind::String, base, padding, .. }
+                if base.is_vlen_string_base() =>
+            {
                 Self::Text { padding: *padding }
             }
             Datatype::VarLen { kind: VarLenKind::Sequence, base, .. } => match scalar(base, &|| None)? {
@@ -70,10 +72,7 @@ fn swap(order: ByteOrder, width: usize) -> usize {
 }
 
 /// A number and the width to swap, `None` if the type is none; an error for a number that is unknown here.
-fn scalar(
-    datatype: &Datatype,
-    raw: &dyn Fn() -> Option<Vec<u8>>,
-) -> Result<Option<(Scalar, usize)>, String> {
+fn scalar(datatype: &Datatype, raw: &dyn Fn() -> Option<Vec<u8>>) -> Result<Option<(Scalar, usize)>, String> {
     Ok(Some(match datatype {
         Datatype::FixedPoint { size, signed, byte_order } => {
             let item = integer(*size, *signed).ok_or_else(|| format!("integers of {size} bytes"))?;
@@ -85,7 +84,8 @@ fn scalar(
         }
         Datatype::FloatingPoint { size, byte_order } => {
             let item = match size {
-                2 => half(raw()).ok_or("numbers of 2 bytes that are neither IEEE half precision nor bfloat16")?,
+                2 => half(raw())
+                    .ok_or("numbers of 2 bytes that are neither IEEE half precision nor bfloat16")?,
                 4 => Scalar::F32,
                 8 => Scalar::F64,
                 _ => return Err(format!("floating-point numbers of {size} bytes")),

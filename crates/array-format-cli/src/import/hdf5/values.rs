@@ -20,7 +20,12 @@ struct Number<const N: usize>([u8; N]);
 struct Cell(Box<[u8]>);
 
 /// The region `start..start + shape`, which is inside the dataset.
-pub(super) fn read(dataset: &Dataset, element: &Element, start: &[u64], shape: &[u64]) -> Result<SourceValues> {
+pub(super) fn read(
+    dataset: &Dataset,
+    element: &Element,
+    start: &[u64],
+    shape: &[u64],
+) -> Result<SourceValues> {
     let range = |(s, n): (&u64, &u64)| SliceInfoElem::Slice { start: *s, end: s + n, step: 1 };
     let region = SliceInfo { selections: start.iter().zip(shape).map(range).collect() };
     let stored = || -> Result<Vec<Cell>> {
@@ -43,11 +48,12 @@ pub(super) fn read(dataset: &Dataset, element: &Element, start: &[u64], shape: &
             lanes::swap(&mut bytes, swap);
             SourceValues::Fixed(bytes)
         }
-        Element::FixedText { padding } => {
-            SourceValues::Strings(stored()?.into_iter().map(|s| text(s.0.into_vec(), padding)).collect::<Result<_>>()?)
-        }
+        Element::FixedText { padding } => SourceValues::Strings(
+            stored()?.into_iter().map(|s| text(s.0.into_vec(), padding)).collect::<Result<_>>()?,
+        ),
         Element::Text { padding } => {
-            let value = |s: Cell| text(dataset.resolve_vlen_reference_bytes(&s.0, 1).map_err(failed)?, padding);
+            let value =
+                |s: Cell| text(dataset.resolve_vlen_reference_bytes(&s.0, 1).map_err(failed)?, padding);
             SourceValues::Strings(stored()?.into_iter().map(value).collect::<Result<_>>()?)
         }
         Element::List { item, swap } => {
@@ -71,7 +77,8 @@ fn numbers<const N: usize>(dataset: &Dataset, region: &SliceInfo) -> Result<Vec<
 
 fn text(bytes: Vec<u8>, padding: StringPadding) -> Result<String> {
     String::from_utf8(unpadded(bytes, padding)).map_err(|e| {
-        Error::unsupported("a text is not UTF-8; convert the variable to UTF-8 or to numbers of 8 bits").with_source(e)
+        Error::unsupported("a text is not UTF-8; convert the variable to UTF-8 or to numbers of 8 bits")
+            .with_source(e)
     })
 }
 
@@ -106,7 +113,8 @@ impl<const N: usize> H5Type for Number<N> {
     }
 
     fn from_bytes(bytes: &[u8], datatype: &Datatype) -> ReaderResult<Self> {
-        let wrong = |_| hdf5_reader::error::Error::InvalidData(format!("{} bytes for a number of {N}", bytes.len()));
+        let wrong =
+            |_| hdf5_reader::error::Error::InvalidData(format!("{} bytes for a number of {N}", bytes.len()));
         let mut bytes: [u8; N] = bytes.try_into().map_err(wrong)?;
         if is_big_endian(datatype) {
             bytes.reverse();

@@ -62,7 +62,10 @@ impl Header {
         let bytes = self.shape.iter().try_fold(self.element.width() as u64, |n, s| n.checked_mul(*s));
         let end = bytes.and_then(|n| n.checked_add(self.data_offset));
         if end.is_none_or(|end| end > len) {
-            return Err(Error::corrupt(format!("the data of shape {:?} are cut off at {len} bytes", self.shape)));
+            return Err(Error::corrupt(format!(
+                "the data of shape {:?} are cut off at {len} bytes",
+                self.shape
+            )));
         }
         Ok(())
     }
@@ -70,7 +73,8 @@ impl Header {
 
 /// The element of a type string such as `<f4`, `|S10`, `>U3`, `<M8[ns]`.
 fn element(descr: &str) -> Result<Element> {
-    let unknown = || Error::unsupported(format!("the NumPy type {descr:?}; save the array with another dtype"));
+    let unknown =
+        || Error::unsupported(format!("the NumPy type {descr:?}; save the array with another dtype"));
     let [order, kind, rest @ ..] = descr.as_bytes() else { return Err(unknown()) };
     let big_endian = *order == b'>';
     if !b"<>|=".contains(order) {

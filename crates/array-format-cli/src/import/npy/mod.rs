@@ -11,7 +11,8 @@ use array_format_core::{DType, Error, Result, Scalar};
 pub(super) use self::header::{Header, MAGIC};
 use super::anonymous::Anonymous;
 use super::{
-    Skipped, Source, SourceDimension, SourceGroup, SourceValues, SourceVariable, io_error, lanes, region_elements,
+    Skipped, Source, SourceDimension, SourceGroup, SourceValues, SourceVariable, io_error, lanes,
+    region_elements,
 };
 
 /// How an element is stored.
@@ -72,7 +73,8 @@ fn rescale(time: &mut [u8; 8], ticks: i64) -> Result<()> {
     let old = i64::from_le_bytes(*time);
     if old != i64::MIN {
         let new = old.checked_mul(ticks);
-        let new = new.ok_or_else(|| Error::unsupported(format!("the time {old} x {ticks} s exceeds 64 bits")))?;
+        let new =
+            new.ok_or_else(|| Error::unsupported(format!("the time {old} x {ticks} s exceeds 64 bits")))?;
         *time = new.to_le_bytes();
     }
     Ok(())

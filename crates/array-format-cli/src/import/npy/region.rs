@@ -44,7 +44,8 @@ fn row_major(
     let whole = of.iter().zip(shape).rev().take_while(|(n, s)| n == s).count();
     let outer = of.len().saturating_sub(whole + 1);
     let run: u64 = shape.iter().skip(outer).product::<u64>() * width;
-    let strides: Vec<u64> = (0..of.len()).map(|axis| of[axis + 1..].iter().product::<u64>() * width).collect();
+    let strides: Vec<u64> =
+        (0..of.len()).map(|axis| of[axis + 1..].iter().product::<u64>() * width).collect();
     let begin: u64 = offset + start.iter().zip(&strides).map(|(s, stride)| s * stride).sum::<u64>();
     let mut index = vec![0u64; outer];
     for part in bytes.chunks_exact_mut(usize::try_from(run).map_err(|_| too_big())?) {
@@ -64,7 +65,8 @@ fn row_major(
 
 /// Turns an array of `shape` round, so that its first axis is the last.
 fn transposed(bytes: &[u8], width: usize, shape: &[u64]) -> Result<Vec<u8>> {
-    let shape: Vec<usize> = shape.iter().map(|s| usize::try_from(*s).map_err(|_| too_big())).collect::<Result<_>>()?;
+    let shape: Vec<usize> =
+        shape.iter().map(|s| usize::try_from(*s).map_err(|_| too_big())).collect::<Result<_>>()?;
     // In the result, axis k (of the reversed shape) steps by the product of the extents before it.
     let mut strides = vec![width; shape.len()];
     for axis in 1..shape.len() {

@@ -1,0 +1,35 @@
+//! `af compact`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use array_format::blocking::wait;
+use array_format::{CompactOptions, Result};
+use clap::Args;
+
+use crate::print::{bytes, line};
+
+#[derive(Debug, Args)]
+pub(crate) struct Compact {
+    /// The file.
+    file: PathBuf,
+    /// Keeps older versions readable; `af gc` removes them later.
+    #[arg(long)]
+    keep_versions: bool,
+}
+
+impl Compact {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let mut file = super::open(&self.file, None)?;
+        let before = file.usage();
+        let version = wait(file.compact_with(CompactOptions::default().keep_versions(self.keep_versions)))?;
+        let after = file.usage();
+        line(&format!(
+            "version {version}: {} layer, {} (was {})",
+            file.num_layers(),
+            bytes(after.object_bytes),
+            bytes(before.object_bytes)
+        ));
+        Ok(ExitCode::SUCCESS)
+    }
+}

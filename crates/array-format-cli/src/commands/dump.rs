@@ -1,0 +1,28 @@
+//! `af dump`: a file, or a group of it, seen as a source of its own.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use array_format::Result;
+use clap::Args;
+
+use crate::import::slabs::SLAB_BYTES;
+use crate::import::{af, dump};
+use crate::print::line;
+
+#[derive(Debug, Args)]
+pub(crate) struct Dump {
+    /// The file.
+    file: PathBuf,
+    /// A group that is taken for the whole.
+    #[arg(default_value = "")]
+    group: String,
+}
+
+impl Dump {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let source = af::AfSource::new(super::open(&self.file, None)?, &self.group)?;
+        line(&dump::dump(&source, SLAB_BYTES));
+        Ok(ExitCode::SUCCESS)
+    }
+}

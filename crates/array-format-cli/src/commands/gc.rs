@@ -1,0 +1,32 @@
+//! `af gc`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use array_format::blocking::wait;
+use array_format::{GcOptions, Result};
+use clap::Args;
+
+use crate::print::{bytes, line};
+
+#[derive(Debug, Args)]
+pub(crate) struct Gc {
+    /// The file.
+    file: PathBuf,
+    /// Only tells what would be deleted.
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+impl Gc {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let mut file = super::open(&self.file, None)?;
+        let report = wait(file.garbage_collect(GcOptions::default().dry_run(self.dry_run)))?;
+        for (name, size) in &report.objects {
+            line(&format!("{name}  {}", bytes(*size)));
+        }
+        let verb = if self.dry_run { "would be deleted" } else { "deleted" };
+        line(&format!("{} layers of {} {verb}", report.objects.len(), bytes(report.bytes())));
+        Ok(ExitCode::SUCCESS)
+    }
+}

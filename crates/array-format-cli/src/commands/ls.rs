@@ -1,0 +1,46 @@
+//! `af ls`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use array_format::Result;
+use array_format::blocking::wait;
+use clap::Args;
+use serde_json::json;
+
+use crate::print::{line, shape};
+
+#[derive(Debug, Args)]
+pub(crate) struct Ls {
+    /// The file.
+    file: PathBuf,
+    /// Only arrays whose name begins like this.
+    #[arg(default_value = "")]
+    prefix: String,
+    /// Reads an older version.
+    #[arg(long)]
+    version: Option<u64>,
+    /// A JSON object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Ls {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let file = super::open(&self.file, self.version)?;
+        for a in wait(file.arrays(&self.prefix))? {
+            let ok = if self.json {
+                line(&json!({
+                    "name": a.name, "dtype": a.schema.dtype.to_string(), "shape": a.shape,
+                    "dimensions": a.schema.dimensions, "chunks": a.schema.chunk_shape,
+                }))
+            } else {
+                line(&format!("{}  {} {}", a.name, a.schema.dtype, shape(&a.schema.dimensions, &a.shape)))
+            };
+            if !ok {
+                break;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
