@@ -2,7 +2,7 @@
 # Installs the larger real data below ./.data (ignored by git): tests and benchmarks use it, nothing of it is committed.
 # Does again only what is missing. Needs Python 3 with pip; on Debian also apt-get (no root for the download itself).
 #
-#   scripts/fetch-data.sh            all of it (about 240 MB)
+#   scripts/fetch-data.sh            all of it (about 300 MB)
 #   scripts/fetch-data.sh iris       only what is named: iris, ferret, ncarg, glider
 set -euo pipefail
 cd "$(dirname "$0")/.."

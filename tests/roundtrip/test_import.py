@@ -1,8 +1,9 @@
 """What `af` reads of NetCDF and HDF5 files is what netCDF4-python reads: the real files of data/ and made ones.
 
-The command in AF_DUMP prints the dump of a file; without it, cargo builds and runs the example dump_source.
+AF names the command `af`. The command in AF_DUMP prints the dump of a source; without it, cargo runs the example dump_source.
 """
 
+import hashlib
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import subprocess
 
 import cases
 import compare
+import numpy
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -18,14 +20,24 @@ REAL = sorted((ROOT / "data").glob("*.nc"))
 SLABS = ["67108864", "5000"]  # bytes in one read: all, and so few that every variable is cut
 
 
-@pytest.fixture(scope="session")
-def dump():
-    """A function that reads a file with `af`."""
-    command = os.environ.get("AF_DUMP", "cargo run --quiet --locked -p array-format-cli --example dump_source --")
+SOURCE = os.environ.get("AF_DUMP", "cargo run --quiet --locked -p array-format-cli --example dump_source --")
+
+
+def output(command, *arguments):
+    done = subprocess.run([*shlex.split(command), *map(str, arguments)], cwd=ROOT, check=True, capture_output=True)
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="session", params=["read", "imported"])
+def dump(request):
+    """A function that reads a file with `af`: straight, or from what `af import` made of it."""
 
     def run(path, slab_bytes):
-        arguments = [*shlex.split(command), str(path), slab_bytes]
-        return json.loads(subprocess.run(arguments, cwd=ROOT, check=True, capture_output=True).stdout)
+        found = output(SOURCE, path, slab_bytes)
+        if request.param == "imported":
+            # What was left out is told while importing; it is not in the file.
+            found = output("tests/roundtrip/af_dump.sh", path) | {"skipped": found["skipped"]}
+        return found
 
     return run
 
@@ -55,14 +67,21 @@ def test_what_netcdf_cannot_open_is_read_or_reported(dump, tmp_path):
     found = dump(path, SLABS[0])
     assert {a["name"]: (a["dtype"], a["shape"]) for a in found["arrays"]} == {
         "half": ("f16", [3]), "bool": ("i8", [2]), "complex": ("complex128", [1]), "array": ("f32", [2, 3]),
-        "opaque": ("list<u8; 3>", [2]), "zero": ("f64", [0, 4]),
+        "opaque": ("list<u8; 3>", [2]), "zero": ("f64", [0, 4]), "scaled": ("u8", [3, 2]),
+        "axis": ("f64", [3]),
     }  # fmt: skip
     skipped = {s["name"] for s in found["skipped"] if s["attribute"] is None}
     assert skipped == {"empty", "reference", "latin", "loop/itself"}
     notes = {s["attribute"] for s in found["skipped"] if s["name"] == "half"}
     assert notes == {"reference", "ragged", "latin"}
-    half = next(a for a in found["arrays"] if a["name"] == "half")
-    assert half["attributes"]["NAME"] == {"type": "string", "value": "the user's own"}
+    arrays = {a["name"]: a for a in found["arrays"]}
+    assert arrays["half"]["attributes"]["NAME"] == {"type": "string", "value": "the user's own"}
+    assert arrays["axis"]["attributes"] == {} and arrays["axis"]["dims"] == ["axis"]
+    first, second = arrays["scaled"]["dims"]
+    assert first == "axis" and second.startswith("phony_dim_")
+    assert arrays["scaled"]["sha256"] == hashlib.sha256(bytes([1, 2, 3, 4, 5, 6])).hexdigest()
+    halves = numpy.array([1, 0.5, -0.0], "<f2").tobytes()
+    assert arrays["half"]["sha256"] == hashlib.sha256(halves).hexdigest()
 
 
 def test_a_difference_is_seen():

@@ -2,7 +2,7 @@
 //!
 //! Exit codes: 0 all is well; 1 it failed, and one line on standard error says why and what to do; 2 the arguments are wrong;
 //! 3 it was done, but something was left out or is damaged, and the output says what.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command")]
+#![expect(clippy::print_stderr, reason = "a command")]
 
 mod commands;
 mod import;

@@ -84,7 +84,11 @@ pub fn decode(schema: &ArraySchema, n: usize, bytes: &[u8]) -> Result<Elements> 
 ///
 /// # Errors
 /// `Corrupt` where the chunk is shorter than its mask.
-pub fn split_mask<'a>(schema: &ArraySchema, n: usize, bytes: &'a [u8]) -> Result<(&'a [u8], Option<&'a [u8]>)> {
+pub fn split_mask<'a>(
+    schema: &ArraySchema,
+    n: usize,
+    bytes: &'a [u8],
+) -> Result<(&'a [u8], Option<&'a [u8]>)> {
     if !schema.nullable {
         return Ok((bytes, None));
     }
@@ -105,7 +109,9 @@ pub fn decode_fixed(schema: &ArraySchema, values: &[u8], raw: &mut [u8]) -> Resu
         _ if values.len() == raw.len() => raw.copy_from_slice(values),
         _ => {
             let (found, expected) = (values.len(), raw.len());
-            return Err(Error::corrupt(format!("a chunk of {found} bytes, its shape and type make {expected}")));
+            return Err(Error::corrupt(format!(
+                "a chunk of {found} bytes, its shape and type make {expected}"
+            )));
         }
     }
     if schema.dtype.item() == Some(Scalar::Bool) && raw.iter().any(|b| *b > 1) {
@@ -157,7 +163,15 @@ mod tests {
     use crate::codec::Filter;
 
     fn schema(dtype: DType, nullable: bool, filters: Vec<Filter>) -> ArraySchema {
-        ArraySchema { dtype, nullable, dimensions: vec![], chunk_shape: None, fill: None, filters, codec: None }
+        ArraySchema {
+            dtype,
+            nullable,
+            dimensions: vec![],
+            chunk_shape: None,
+            fill: None,
+            filters,
+            codec: None,
+        }
     }
 
     #[test]
@@ -166,9 +180,15 @@ mod tests {
         let lists = Variable { ends: vec![4, 4, 12], data: (0..12).collect() };
         let cases = [
             (schema(Scalar::F32.into(), false, vec![Filter::Shuffle]), Values::Fixed((0..12).collect())),
-            (schema(Scalar::I16.into(), true, vec![Filter::Delta, Filter::Shuffle]), Values::Fixed((0..6).collect())),
+            (
+                schema(Scalar::I16.into(), true, vec![Filter::Delta, Filter::Shuffle]),
+                Values::Fixed((0..6).collect()),
+            ),
             (schema(DType::String, true, vec![]), Values::Variable(words)),
-            (schema(DType::List { item: Scalar::I32 }, false, vec![Filter::Shuffle]), Values::Variable(lists)),
+            (
+                schema(DType::List { item: Scalar::I32 }, false, vec![Filter::Shuffle]),
+                Values::Variable(lists),
+            ),
         ];
         for (schema, values) in cases {
             let validity = schema.nullable.then(|| vec![1, 0, 1]);
@@ -187,7 +207,8 @@ mod tests {
         let cut = Variable { ends: vec![1, 2], data: "ä".into() };
         let s = schema(DType::String, false, vec![]);
         let mut out = Vec::new();
-        encode(&s, &Elements { dtype: s.dtype, values: Values::Variable(cut), validity: None }, &mut out).unwrap();
+        encode(&s, &Elements { dtype: s.dtype, values: Values::Variable(cut), validity: None }, &mut out)
+            .unwrap();
         assert!(decode(&s, 2, &out).is_err());
     }
 }

@@ -302,7 +302,11 @@ impl<T: ScalarElement> ArrayElement for List<T> {
     }
 
     fn from_values(values: &Values, _: Option<&[u8]>) -> Result<Vec<Self>> {
-        Ok(values.variable()?.iter().map(|b| Self(b.chunks_exact(T::SIZE).map(T::from_le).collect())).collect())
+        Ok(values
+            .variable()?
+            .iter()
+            .map(|b| Self(b.chunks_exact(T::SIZE).map(T::from_le).collect()))
+            .collect())
     }
 }
 

@@ -96,7 +96,8 @@ impl Footer {
         let own = ObjectId::Layer(self.version);
         let lengths = self.objects.iter().map(|o| if o.id == own { 0 } else { o.object_bytes });
         put_ints(&mut out, &lengths.collect::<Vec<_>>());
-        let numbers: [fn(&ObjectEntry) -> u64; 3] = [|o| o.stored_bytes, |o| o.decoded_bytes, |o| o.live_bytes];
+        let numbers: [fn(&ObjectEntry) -> u64; 3] =
+            [|o| o.stored_bytes, |o| o.decoded_bytes, |o| o.live_bytes];
         for number in numbers {
             put_ints(&mut out, &self.objects.iter().map(number).collect::<Vec<_>>());
         }
@@ -127,7 +128,11 @@ impl Footer {
             0 => Cause::Create,
             1 => Cause::Commit,
             2 => Cause::Compaction,
-            n => return Err(Error::unsupported(format!("a version of cause {n} is not known to this version"))),
+            n => {
+                return Err(Error::unsupported(format!(
+                    "a version of cause {n} is not known to this version"
+                )));
+            }
         };
         let (next_node, arrays, groups) = (c.varint()?, c.varint()?, c.varint()?);
         let ids = objects(c)?;

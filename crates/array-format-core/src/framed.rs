@@ -36,7 +36,8 @@ pub fn encode(
     codec: &dyn CompressionCodec,
 ) -> Result<FramedBlock> {
     let raw = elements.values.fixed()?;
-    let item = schema.dtype.item().ok_or_else(|| Error::invalid("elements of varying length are not framed"))?;
+    let item =
+        schema.dtype.item().ok_or_else(|| Error::invalid("elements of varying length are not framed"))?;
     let size = schema.dtype.fixed_size_bytes().unwrap_or(1) as u64;
     if frame_bytes == 0 || frame_bytes > MAX_FRAME_BYTES || !frame_bytes.is_multiple_of(size) {
         return Err(Error::invalid(format!("frames of {frame_bytes} bytes for elements of {size}")));
@@ -65,7 +66,8 @@ pub fn encode(
         decoded_bytes += mask.len() as u64;
         push(&mask)?;
     }
-    let count = u32::try_from(table.len() as u64 / ENTRY_BYTES).map_err(|_| Error::invalid("too many frames"))?;
+    let count =
+        u32::try_from(table.len() as u64 / ENTRY_BYTES).map_err(|_| Error::invalid("too many frames"))?;
     let mut bytes = Vec::with_capacity(4 + table.len() + frames.len());
     bytes.extend(count.to_le_bytes());
     bytes.extend(table);
@@ -110,7 +112,13 @@ impl FrameTable {
     ///
     /// # Errors
     /// `Corrupt` where it does not fit the chunk.
-    pub fn decode(schema: &ArraySchema, n: usize, frame_bytes: u64, stored_bytes: u64, bytes: &[u8]) -> Result<Self> {
+    pub fn decode(
+        schema: &ArraySchema,
+        n: usize,
+        frame_bytes: u64,
+        stored_bytes: u64,
+        bytes: &[u8],
+    ) -> Result<Self> {
         let mut c = Cursor::new(bytes);
         let count = u64::from(c.u32()?);
         let expected = frame_count(schema, n, frame_bytes);
@@ -126,10 +134,13 @@ impl FrameTable {
             at = stored.end;
             let is_mask = schema.nullable && i + 1 == count;
             let start = if is_mask { total } else { i * frame_bytes };
-            let end = if is_mask { total + mask_bytes(schema, n) as u64 } else { total.min(start + frame_bytes) };
+            let end =
+                if is_mask { total + mask_bytes(schema, n) as u64 } else { total.min(start + frame_bytes) };
             let raw = end - start;
             if u64::from(filtered_bytes) > raw.saturating_mul(2) + 4096 {
-                return Err(Error::corrupt(format!("a frame of {filtered_bytes} bytes for {raw} bytes of values")));
+                return Err(Error::corrupt(format!(
+                    "a frame of {filtered_bytes} bytes for {raw} bytes of values"
+                )));
             }
             frames.push(Frame { stored, filtered_bytes, checksum, raw: start..end });
         }
@@ -196,7 +207,13 @@ impl Frame {
     ///
     /// # Errors
     /// `Corrupt`.
-    pub fn decode_mask(&self, codec: &dyn CompressionCodec, params: &[u8], stored: &[u8], n: usize) -> Result<Vec<u8>> {
+    pub fn decode_mask(
+        &self,
+        codec: &dyn CompressionCodec,
+        params: &[u8],
+        stored: &[u8],
+        n: usize,
+    ) -> Result<Vec<u8>> {
         unpack_mask(&self.decompress(codec, params, stored)?, n)
     }
 }

@@ -55,7 +55,10 @@ impl Region {
         };
         for (what, list) in [("start", &start), ("shape", &count), ("step", &step)] {
             if list.len() != rank {
-                return Err(Error::invalid(format!("{what} {list:?} has rank {}, the array has rank {rank}", list.len())));
+                return Err(Error::invalid(format!(
+                    "{what} {list:?} has rank {}, the array has rank {rank}",
+                    list.len()
+                )));
             }
         }
         for axis in 0..rank {
@@ -171,7 +174,11 @@ impl Grid {
 
     /// The coordinates of all cells, in row-major order.
     pub fn all_cells(&self) -> Vec<Vec<u64>> {
-        let whole = Region { start: vec![0; self.shape.len()], count: self.shape.clone(), step: vec![1; self.shape.len()] };
+        let whole = Region {
+            start: vec![0; self.shape.len()],
+            count: self.shape.clone(),
+            step: vec![1; self.shape.len()],
+        };
         self.cells_of(&whole)
     }
 
@@ -315,7 +322,13 @@ impl CopyPlan {
     ///
     /// # Errors
     /// `Corrupt` where a side is shorter than its shape.
-    pub fn copy_bytes(&self, source: &[u8], source_offset: u64, target: &mut [u8], size: usize) -> Result<()> {
+    pub fn copy_bytes(
+        &self,
+        source: &[u8],
+        source_offset: u64,
+        target: &mut [u8],
+        size: usize,
+    ) -> Result<()> {
         match size {
             1 => self.copy_sized::<1>(source, source_offset, target),
             2 => self.copy_sized::<2>(source, source_offset, target),
@@ -397,7 +410,7 @@ mod tests {
             }
             let strides = strides(&shape);
             let mut expected = vec![0u64];
-            for a in 0..shape.len() {
+            for (a, _) in shape.iter().enumerate() {
                 expected = expected.iter().flat_map(|base| {
                     (0..region.count[a]).map(|i| base + (region.start[a] + i * region.step[a]) * strides[a]).collect::<Vec<_>>()
                 }).collect();

@@ -77,15 +77,21 @@ impl ArraySchema {
                 self.dimensions.len()
             )));
         }
-        if let Some(name) = self.dimensions.iter().find(|n| n.len() > MAX_NAME_BYTES || n.contains(['/', '\0'])) {
-            return Err(Error::invalid(format!("{name:?} is no dimension name: too long, or with '/' or NUL")));
+        if let Some(name) =
+            self.dimensions.iter().find(|n| n.len() > MAX_NAME_BYTES || n.contains(['/', '\0']))
+        {
+            return Err(Error::invalid(format!(
+                "{name:?} is no dimension name: too long, or with '/' or NUL"
+            )));
         }
         if shape.iter().try_fold(1u64, |n, s| n.checked_mul((*s).max(1))).is_none() {
             return Err(Error::invalid(format!("shape {shape:?} has more than 2^64 elements")));
         }
         if let Some(chunk) = &self.chunk_shape {
             if chunk.len() != rank {
-                return Err(Error::invalid(format!("chunk shape {chunk:?} for a shape of {rank} dimensions")));
+                return Err(Error::invalid(format!(
+                    "chunk shape {chunk:?} for a shape of {rank} dimensions"
+                )));
             }
             if let Some(axis) = chunk.iter().position(|c| *c == 0) {
                 return Err(Error::invalid(format!(
@@ -219,7 +225,10 @@ pub fn check_path(path: &str) -> Result<()> {
         return wrong("it is empty");
     }
     if path.len() > MAX_NAME_BYTES {
-        return Err(Error::invalid(format!("a name of {} bytes; at most {MAX_NAME_BYTES} are possible", path.len())));
+        return Err(Error::invalid(format!(
+            "a name of {} bytes; at most {MAX_NAME_BYTES} are possible",
+            path.len()
+        )));
     }
     if path.starts_with('/') || path.ends_with('/') {
         return wrong("it begins or ends with '/'");

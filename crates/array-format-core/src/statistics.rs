@@ -50,7 +50,13 @@ impl Statistics {
             (Values::Variable(v), DType::String | DType::Binary) => {
                 let some = || (0..v.len()).filter(|i| valid(*i)).map(|i| v.get(i));
                 let text = elements.dtype == DType::String;
-                (some().min().zip(some().max()).and_then(|(min, max)| bound(min, text).zip(bound(max, text))), 0)
+                (
+                    some()
+                        .min()
+                        .zip(some().max())
+                        .and_then(|(min, max)| bound(min, text).zip(bound(max, text))),
+                    0,
+                )
             }
             (Values::Fixed(bytes), DType::Scalar(item)) => scan(item, bytes, |i| all_valid || valid(i)),
             _ => (None, 0),
@@ -157,7 +163,12 @@ fn scan(item: Scalar, bytes: &[u8], valid: impl Fn(usize) -> bool) -> Scan {
 }
 
 fn natives<T: ScalarElement>(bytes: &[u8], valid: impl Fn(usize) -> bool) -> impl Iterator<Item = T> {
-    bytes.chunks_exact(size_of::<T>()).map(T::from_le).enumerate().filter(move |(i, _)| valid(*i)).map(|(_, v)| v)
+    bytes
+        .chunks_exact(size_of::<T>())
+        .map(T::from_le)
+        .enumerate()
+        .filter(move |(i, _)| valid(*i))
+        .map(|(_, v)| v)
 }
 
 fn ordered<T: ScalarElement + Ord>(bytes: &[u8], valid: impl Fn(usize) -> bool) -> Scan {
@@ -196,7 +207,11 @@ fn float<T: ScalarElement + PartialOrd>(
     (bounds, nans)
 }
 
-fn nan_parts<T: ScalarElement>(bytes: &[u8], valid: impl Fn(usize) -> bool, is_nan: impl Fn(T) -> bool) -> u64 {
+fn nan_parts<T: ScalarElement>(
+    bytes: &[u8],
+    valid: impl Fn(usize) -> bool,
+    is_nan: impl Fn(T) -> bool,
+) -> u64 {
     let pairs = bytes.chunks_exact(2 * size_of::<T>()).enumerate().filter(|(i, _)| valid(*i));
     pairs.filter(|(_, b)| b.chunks_exact(size_of::<T>()).any(|p| is_nan(T::from_le(p)))).count() as u64
 }

@@ -99,9 +99,7 @@ impl ScalarValue {
             return self.as_f64()?.partial_cmp(&other.as_f64()?);
         }
         match self.item {
-            Scalar::U64 => {
-                Some(u64::from_le_bytes(self.lane()).cmp(&u64::from_le_bytes(other.lane())))
-            }
+            Scalar::U64 => Some(u64::from_le_bytes(self.lane()).cmp(&u64::from_le_bytes(other.lane()))),
             _ => Some(self.as_i64()?.cmp(&other.as_i64()?)),
         }
     }
@@ -329,9 +327,9 @@ impl fmt::Display for Value {
             Self::Binary(b) => write!(f, "0x{}", b.iter().map(|b| format!("{b:02x}")).collect::<String>()),
             Self::List { item, bytes } => join(
                 f,
-                bytes.chunks_exact(item.size_bytes()).map(|b| {
-                    ScalarValue::from_bytes(*item, b).map(|v| v.to_string()).unwrap_or_default()
-                }),
+                bytes
+                    .chunks_exact(item.size_bytes())
+                    .map(|b| ScalarValue::from_bytes(*item, b).map(|v| v.to_string()).unwrap_or_default()),
             ),
             Self::StringList(list) => join(f, list.iter().map(|s| format!("{s:?}"))),
             Self::BinaryList(list) => join(f, list.iter().map(|b| Self::Binary(b.clone()).to_string())),

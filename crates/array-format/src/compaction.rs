@@ -82,7 +82,8 @@ impl ArrayFile {
             if !is_merged(&version) {
                 let next = version.number() + 1;
                 let write_id = self.inner.config.new_id();
-                let path = names::sidecar(&version.objects.path, &version.head.file_id, ObjectId::Layer(next));
+                let path =
+                    names::sidecar(&version.objects.path, &version.head.file_id, ObjectId::Layer(next));
                 let upload = version.objects.storage.upload(&path).await?;
                 let sink = LayerSink::begin(upload, version.head.file_id, next, write_id).await?;
                 let built = merge(&version, write_id, sink).await?;
@@ -106,7 +107,10 @@ impl ArrayFile {
             }
             return Ok(self.version());
         }
-        Err(Error::new(ErrorKind::Conflict, "other writers commit faster than the file can be compacted; try again"))
+        Err(Error::new(
+            ErrorKind::Conflict,
+            "other writers commit faster than the file can be compacted; try again",
+        ))
     }
 
     /// Puts the merged layer in the place of the base, if the base is still the one that was seen.
@@ -191,7 +195,8 @@ impl Mover<'_> {
         if block.frame_bytes == 0 {
             verify(&stored, block.checksum, "a block").map_err(|e| self.version.at_block(e, block))?;
         } else {
-            array_format_core::framed::check(&stored, block.checksum).map_err(|e| self.version.at_block(e, block))?;
+            array_format_core::framed::check(&stored, block.checksum)
+                .map_err(|e| self.version.at_block(e, block))?;
         }
         Ok(stored)
     }
@@ -237,7 +242,9 @@ async fn merge(version: &Version, write_id: Id, mut sink: LayerSink) -> Result<B
             grids.insert(node.id, grid);
         }
     }
-    let in_grid = |node: u64, coords: &[u64]| grids.get(&node).is_some_and(|g: &array_format_core::grid::Grid| g.contains(coords));
+    let in_grid = |node: u64, coords: &[u64]| {
+        grids.get(&node).is_some_and(|g: &array_format_core::grid::Grid| g.contains(coords))
+    };
     let mut chunks = version.scan::<ChunkRow>(Table::Chunks, KeyRange::all()).await?;
     while let Some(row) = chunks.next().await? {
         if let Some(chunk) = row.chunk.as_ref().filter(|_| in_grid(row.node, &row.coords)) {
@@ -281,7 +288,9 @@ async fn merge(version: &Version, write_id: Id, mut sink: LayerSink) -> Result<B
         let mut builder = TableBuilder::<StatisticsRow>::new(table);
         let mut rows = version.scan::<StatisticsRow>(table, KeyRange::all()).await?;
         while let Some(row) = rows.next().await? {
-            let lives = alive.contains(&row.node) && (row.coords.is_empty() && table == Table::ArrayStatistics || in_grid(row.node, &row.coords));
+            let lives = alive.contains(&row.node)
+                && (row.coords.is_empty() && table == Table::ArrayStatistics
+                    || in_grid(row.node, &row.coords));
             if row.statistics.is_some() && lives {
                 builder.push(row, &mut sink).await?;
             }

@@ -7,8 +7,8 @@ use array_format_core::footer::Footer;
 use array_format_core::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 
-use crate::config::FileConfig;
 use crate::commit;
+use crate::config::FileConfig;
 use crate::index::Version;
 use crate::layer::{Head, Objects, open_head};
 use crate::read::View;
@@ -163,8 +163,10 @@ impl ArrayFile {
 
     pub(crate) fn check_writable(&self) -> Result<()> {
         if self.inner.read_only {
-            return Err(Error::invalid("this handle shows an older version and is read-only; open the newest to write")
-                .in_file(self.inner.objects.describe()));
+            return Err(Error::invalid(
+                "this handle shows an older version and is read-only; open the newest to write",
+            )
+            .in_file(self.inner.objects.describe()));
         }
         Ok(())
     }
@@ -265,7 +267,8 @@ impl ArrayFile {
 /// Splits a local path in the storage of its folder and the name in it.
 fn local(path: &std::path::Path) -> Result<(LocalStorage, String)> {
     let name = path.file_name().and_then(|n| n.to_str());
-    let name = name.ok_or_else(|| Error::invalid(format!("{} has no file name that is text", path.display())))?;
+    let name =
+        name.ok_or_else(|| Error::invalid(format!("{} has no file name that is text", path.display())))?;
     let folder = match path.parent() {
         Some(p) if !p.as_os_str().is_empty() => p,
         _ => std::path::Path::new("."),

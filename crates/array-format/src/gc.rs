@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
+use array_format_core::Result;
 use array_format_core::address::ObjectId;
 use array_format_core::format::trailer::Id;
-use array_format_core::Result;
 
 use crate::file::ArrayFile;
 use crate::index::Version;

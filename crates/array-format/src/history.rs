@@ -211,7 +211,8 @@ impl ArrayFile {
     /// `NotFound`, `AlreadyExists`; what the storages say.
     pub async fn copy_from(&mut self, from: &Snapshot, source: &str, target: &str) -> Result<()> {
         let array = from.array(source).await?;
-        let definition = crate::write::stage::ArrayDefinition::of_schema(array.schema.clone(), array.shape.clone());
+        let definition =
+            crate::write::stage::ArrayDefinition::of_schema(array.schema.clone(), array.shape.clone());
         self.define(target, definition)?;
         for (name, value) in from.attributes(source).await? {
             self.set_attribute(target, &name, value).await?;

@@ -1,4 +1,5 @@
 #![doc = include_str!("crate.md")]
+#![allow(clippy::doc_lazy_continuation, reason = "the founding documentation stands word for word")]
 // ── Layer 0: Core types ─────────────────────────────────────────────
 pub use array_format_core::{address, block, buffer, element, footer};
 // ── Layer 1: Metadata ───────────────────────────────────────────────

@@ -160,7 +160,9 @@ impl Snapshot {
     pub async fn arrays(&self, prefix: &str) -> Result<Vec<ArrayInfo>> {
         let nodes = self.view.nodes(prefix).await?;
         let array = |(path, node): (String, Node)| match &*node.schema {
-            Schema::Array(a) => Some(info(&path, &FoundArray { schema: Arc::new(a.clone()), node: node.clone() })),
+            Schema::Array(a) => {
+                Some(info(&path, &FoundArray { schema: Arc::new(a.clone()), node: node.clone() }))
+            }
             Schema::Group(_) => None,
         };
         Ok(nodes.into_iter().filter_map(array).collect())
@@ -186,7 +188,12 @@ impl Snapshot {
     /// # Cost
     /// At most 2 requests in sequence besides opening layers: index page and blocks, 3 for very large chunks. Elements of fixed
     /// size are decoded into the result.
-    pub async fn read_array<T: ArrayElement>(&self, name: &str, start: Vec<u64>, shape: Vec<u64>) -> Result<ArrayD<T>> {
+    pub async fn read_array<T: ArrayElement>(
+        &self,
+        name: &str,
+        start: Vec<u64>,
+        shape: Vec<u64>,
+    ) -> Result<ArrayD<T>> {
         self.read_array_steps(name, start, shape, vec![]).await
     }
 
@@ -223,7 +230,12 @@ impl Snapshot {
     ///
     /// # Cost
     /// Numbers go straight into `out` if it is contiguous and in row-major order, without a buffer between.
-    pub async fn read_into<T: ArrayElement>(&self, name: &str, start: Vec<u64>, mut out: ArrayViewMutD<'_, T>) -> Result<()> {
+    pub async fn read_into<T: ArrayElement>(
+        &self,
+        name: &str,
+        start: Vec<u64>,
+        mut out: ArrayViewMutD<'_, T>,
+    ) -> Result<()> {
         let place = self.place(name);
         let array = self.view.array(name).await?;
         check_readable::<T>(&array.schema).map_err(&place)?;
@@ -351,10 +363,8 @@ impl Snapshot {
             }
         }
         let owners = self.owners().await?;
-        let mut index: Vec<(String, Value)> = values
-            .into_iter()
-            .filter_map(|(id, value)| Some((owners.get(&id)?.0.clone(), value?)))
-            .collect();
+        let mut index: Vec<(String, Value)> =
+            values.into_iter().filter_map(|(id, value)| Some((owners.get(&id)?.0.clone(), value?))).collect();
         index.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(index)
     }
@@ -436,22 +446,38 @@ impl Snapshot {
     ///
     /// # Errors
     /// `NotFound`; `InvalidArgument` for a group, or for bounds of another type than the elements.
-    pub async fn chunks_where(&self, name: &str, min: Option<Value>, max: Option<Value>) -> Result<Vec<ChunkInfo>> {
+    pub async fn chunks_where(
+        &self,
+        name: &str,
+        min: Option<Value>,
+        max: Option<Value>,
+    ) -> Result<Vec<ChunkInfo>> {
         let array = self.view.array(name).await?;
         let place = self.place(name);
         for bound in min.iter().chain(&max) {
             if bound.type_name() != array.schema.dtype.to_string() {
                 let (found, dtype) = (bound.type_name(), array.schema.dtype);
-                return Err(place(Error::invalid(format!("a bound of type {found} for elements of {dtype}"))));
+                return Err(place(Error::invalid(format!(
+                    "a bound of type {found} for elements of {dtype}"
+                ))));
             }
         }
         let Some(grid) = grid(&array.node) else { return Ok(Vec::new()) };
         let mut chunks = self.chunks(name).await?;
-        if fill_may_match(&array.schema, min.as_ref(), max.as_ref()) && (chunks.len() as u64) < grid.cell_count() {
-            let written: std::collections::HashSet<Vec<u64>> = chunks.iter().map(|c| c.coords.clone()).collect();
+        if fill_may_match(&array.schema, min.as_ref(), max.as_ref())
+            && (chunks.len() as u64) < grid.cell_count()
+        {
+            let written: std::collections::HashSet<Vec<u64>> =
+                chunks.iter().map(|c| c.coords.clone()).collect();
             for coords in grid.all_cells().into_iter().filter(|c| !written.contains(c)) {
                 let (start, shape) = (grid.origin(&coords), grid.extents(&coords));
-                chunks.push(ChunkInfo { coords, start, shape, address: None, statistics: Statistics::default() });
+                chunks.push(ChunkInfo {
+                    coords,
+                    start,
+                    shape,
+                    address: None,
+                    statistics: Statistics::default(),
+                });
             }
             chunks.sort_by(|a, b| a.coords.cmp(&b.coords));
         }
@@ -482,7 +508,10 @@ fn check_readable<T: ArrayElement>(schema: &ArraySchema) -> Result<()> {
         return Err(Error::invalid(format!("the array has elements of {}, not {}", schema.dtype, T::DTYPE)));
     }
     if schema.nullable && !T::NULLABLE {
-        return Err(Error::invalid(format!("the array can hold nulls: read it as Option of {}", DType::to_string(&T::DTYPE))));
+        return Err(Error::invalid(format!(
+            "the array can hold nulls: read it as Option of {}",
+            DType::to_string(&T::DTYPE)
+        )));
     }
     Ok(())
 }

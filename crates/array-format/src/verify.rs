@@ -85,7 +85,9 @@ impl ArrayFile {
         for entry in &version.head.footer.objects {
             let checked = version.check_layer(entry.id, &mut report).await;
             match checked {
-                Err(e) if matches!(e.kind(), ErrorKind::Unavailable | ErrorKind::PermissionDenied) => return Err(e),
+                Err(e) if matches!(e.kind(), ErrorKind::Unavailable | ErrorKind::PermissionDenied) => {
+                    return Err(e);
+                }
                 other => report.note(other.map_err(|e| version.in_file(e))),
             };
             report.layers += 1;
@@ -107,19 +109,24 @@ impl Version {
         let object = self.objects.get(&self.head.file_id, entry).await?;
         let header = object.read(0..HEADER_BYTES as u64).await?;
         let size = object.stored().size();
-        let tail = object.read(size.saturating_sub(array_format_core::format::constants::TRAILER_BYTES as u64)..size).await?;
+        let tail = object
+            .read(size.saturating_sub(array_format_core::format::constants::TRAILER_BYTES as u64)..size)
+            .await?;
         let trailer = Trailer::decode(&tail, size).map_err(|e| e.in_layer(id))?;
         check_header(&header, &trailer).map_err(|e| e.in_layer(id))?;
         let root = &trailer.root;
         let bytes = object.read(root.offset..root.offset + root.stored_bytes).await?;
-        let decoded = page::open(&bytes, u64::from(root.codec.code()), root.decoded_bytes, root.checksum, "the root");
+        let decoded =
+            page::open(&bytes, u64::from(root.codec.code()), root.decoded_bytes, root.checksum, "the root");
         let decoded = decoded.map_err(|e| e.in_layer(id).at_offset(root.offset))?;
-        let footer = array_format_core::footer::Footer::decode(&decoded).map_err(|e| e.in_layer(id).at_offset(root.offset))?;
+        let footer = array_format_core::footer::Footer::decode(&decoded)
+            .map_err(|e| e.in_layer(id).at_offset(root.offset))?;
         let mut next = 0;
         for leaf in self.leaves_of(&footer.own_blocks, report).await {
             let stored = self.read(leaf.object, leaf.offset..leaf.end()).await;
             let table = stored.and_then(|stored| {
-                let decoded = page::open(&stored, leaf.codec, leaf.decoded_bytes, leaf.checksum, "the block table")?;
+                let decoded =
+                    page::open(&stored, leaf.codec, leaf.decoded_bytes, leaf.checksum, "the block table")?;
                 decode_table(&decoded)
             });
             let table = table.map_err(|e| self.in_file(e.in_layer(id).at_offset(leaf.offset)));
@@ -201,14 +208,19 @@ impl View {
                 Schema::Group(_) => groups += u64::from(node.id != 0),
             }
             if !ids.insert(node.id) || node.id >= self.version.head.footer.next_node {
-                report.damage.push(place(Error::corrupt(format!("node id {} is given twice or too high", node.id))));
+                report
+                    .damage
+                    .push(place(Error::corrupt(format!("node id {} is given twice or too high", node.id))));
             }
             report.note(self.attributes(&node).await.map_err(place));
             self.check_array(&path, &node, options, &mut live, report).await;
         }
         let footer = &self.version.head.footer;
         if (arrays, groups) != (footer.arrays, footer.groups) {
-            let e = format!("{arrays} arrays and {groups} groups, the root says {} and {}", footer.arrays, footer.groups);
+            let e = format!(
+                "{arrays} arrays and {groups} groups, the root says {} and {}",
+                footer.arrays, footer.groups
+            );
             report.damage.push(self.version.in_file(Error::corrupt(e)));
         }
         if !report.is_clean() {
@@ -234,7 +246,9 @@ impl View {
         let (Schema::Array(schema), Some(grid)) = (&*node.schema, grid(node)) else { return };
         let place = |e: Error| self.version.in_file(e.in_array(path));
         if node.chunk.is_some() && !grid.is_single() {
-            report.damage.push(place(Error::corrupt("a chunk in the row of an array with more than one grid cell")));
+            report
+                .damage
+                .push(place(Error::corrupt("a chunk in the row of an array with more than one grid cell")));
         }
         let Some(chunks) = report.note(self.written_chunks(node).await.map_err(place)) else { return };
         let mut all = Statistics::empty();
@@ -264,7 +278,9 @@ impl View {
             && let Some(said) = report.note(self.array_statistics(node).await.map_err(place))
             && said != all
         {
-            report.damage.push(place(Error::corrupt(format!("statistics differ from the data: {said:?} in the index, {all:?} in the data"))));
+            report.damage.push(place(Error::corrupt(format!(
+                "statistics differ from the data: {said:?} in the index, {all:?} in the data"
+            ))));
         }
     }
 

@@ -1,18 +1,25 @@
 //! The shortest way through everything.
 use array_format::*;
-use ndarray::{Array, ArrayD, array};
 use futures::executor::block_on;
+use ndarray::{Array, ArrayD, array};
 
 #[test]
 fn write_flush_read_reopen() {
     block_on(async {
         let store = InMemoryStorage::default();
         let mut f = ArrayFile::create(store.clone(), "a.af", FileConfig::default()).await.unwrap();
-        f.define_array::<f32>("g/x", vec!["y".into(), "x".into()], vec![5, 7], Some(vec![2, 3]), Some(-1.0)).unwrap();
+        f.define_array::<f32>("g/x", vec!["y".into(), "x".into()], vec![5, 7], Some(vec![2, 3]), Some(-1.0))
+            .unwrap();
         f.define_array::<Option<String>>("g/s", vec!["n".into()], vec![3], None, None).unwrap();
         let data: ArrayD<f32> = Array::from_shape_fn((5, 7), |(i, j)| (i * 7 + j) as f32).into_dyn();
         f.write_array("g/x", vec![], data.view()).await.unwrap();
-        f.write_array("g/s", vec![0], array![Some("a".to_string()), None, Some(String::new())].into_dyn().view()).await.unwrap();
+        f.write_array(
+            "g/s",
+            vec![0],
+            array![Some("a".to_string()), None, Some(String::new())].into_dyn().view(),
+        )
+        .await
+        .unwrap();
         f.set_attribute("g/x", "units", "degC").await.unwrap();
         f.set_attribute("", "title", "t").await.unwrap();
         assert_eq!(f.read_array::<f32>("g/x", vec![], vec![]).await.unwrap(), data);

@@ -55,13 +55,19 @@ impl Log {
                 )
                 .trim_end(),
             );
-            for (name, change) in &changes {
+            for (name, change) in changes.iter().take(SHOWN) {
                 line(&format!("    {name}: {}", describe(change)));
+            }
+            if changes.len() > SHOWN {
+                line(&format!("    and {} more; --json has all of them", changes.len() - SHOWN));
             }
         }
         Ok(ExitCode::SUCCESS)
     }
 }
+
+/// Changes of a version that are shown to a person.
+const SHOWN: usize = 8;
 
 fn describe(change: &Change) -> String {
     match change {

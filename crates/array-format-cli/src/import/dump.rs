@@ -102,7 +102,7 @@ fn sha256(source: &dyn Source, variable: &SourceVariable, slab_bytes: u64) -> Re
     for slab in slabs(variable, slab_bytes) {
         match source.read(&variable.name, &slab.start, &slab.shape)? {
             SourceValues::Fixed(part) => {
-                place(&mut fixed, &variable.shape, &slab, &part, width.unwrap_or(1))?
+                place(&mut fixed, &variable.shape, &slab, &part, width.unwrap_or(1))?;
             }
             SourceValues::Binary(part) => place(&mut varying, &variable.shape, &slab, &part, 1)?,
             SourceValues::Lists { lists, .. } => place(&mut varying, &variable.shape, &slab, &lists, 1)?,

@@ -4,7 +4,9 @@ use crate::cursor::{Cursor, put_bytes, put_varint};
 use crate::dtype::Scalar;
 use crate::error::{Error, Result};
 use crate::format::blocks::Interner;
-use crate::format::column::{check_below, fixed, ints, put_extension, put_fixed, put_ints, rows as row_count};
+use crate::format::column::{
+    check_below, fixed, ints, put_extension, put_fixed, put_ints, rows as row_count,
+};
 use crate::format::page::{Table, attribute_key, begin, enter};
 use crate::value::{ScalarValue, Value};
 
@@ -33,7 +35,8 @@ const DICTIONARY: u8 = 1;
 
 fn put_values(out: &mut Vec<u8>, rows: &[AttributeRow]) {
     let mut dictionary = Interner::default();
-    let index: Vec<u64> = rows.iter().map(|r| r.value.as_ref().map_or(0, |v| 1 + dictionary.index(v))).collect();
+    let index: Vec<u64> =
+        rows.iter().map(|r| r.value.as_ref().map_or(0, |v| 1 + dictionary.index(v))).collect();
     let scalars: Option<Vec<&ScalarValue>> = rows
         .iter()
         .map(|r| match &r.value {

@@ -37,7 +37,11 @@ pub fn objects(c: &mut Cursor<'_>) -> Result<Vec<ObjectId>> {
         Ok(match c.u8()? {
             0 => ObjectId::Layer(c.varint()?),
             1 => ObjectId::Detached(c.id()?),
-            kind => return Err(Error::unsupported(format!("objects of kind {kind} are not known to this version"))),
+            kind => {
+                return Err(Error::unsupported(format!(
+                    "objects of kind {kind} are not known to this version"
+                )));
+            }
         })
     };
     (0..n).map(|_| object(c)).collect()
@@ -123,13 +127,13 @@ pub fn put_block_list(out: &mut Vec<u8>, blocks: &[Arc<BlockMeta>]) {
 pub fn block_list(c: &mut Cursor<'_>) -> Result<Vec<Arc<BlockMeta>>> {
     let objects = objects(c)?;
     let n = c.count(3)?;
-    let codecs =
-        (0..n).map(|_| CodecRecord::decode(c).map(Arc::new)).collect::<Result<Vec<_>>>()?;
+    let codecs = (0..n).map(|_| CodecRecord::decode(c).map(Arc::new)).collect::<Result<Vec<_>>>()?;
     // A block has a checksum, whose column is 4 bytes a block unless a few blocks happen to be alike.
     let n = crate::format::column::rows(c)?;
     let object = ints(c, n)?;
     check_below(&object, objects.len(), "object")?;
-    let (number, offset, stored, decoded, frame) = (ints(c, n)?, ints(c, n)?, ints(c, n)?, ints(c, n)?, ints(c, n)?);
+    let (number, offset, stored, decoded, frame) =
+        (ints(c, n)?, ints(c, n)?, ints(c, n)?, ints(c, n)?, ints(c, n)?);
     let codec = ints(c, n)?;
     check_below(&codec, codecs.len(), "codec")?;
     let sums = ints(c, n)?;
@@ -223,7 +227,9 @@ impl ChunkColumn {
             if let Some(chunk) = column.get(row)
                 && chunk.offset.checked_add(chunk.length).is_none_or(|end| end > chunk.block.decoded_bytes)
             {
-                return Err(Error::corrupt("a chunk lies outside of its block").in_block(chunk.block.id.number));
+                return Err(
+                    Error::corrupt("a chunk lies outside of its block").in_block(chunk.block.id.number)
+                );
             }
         }
         Ok(column)
@@ -233,7 +239,11 @@ impl ChunkColumn {
     pub fn get(&self, row: usize) -> Option<ChunkRef> {
         let block = self.blocks.get((self.block.get(row)?.checked_sub(1)?) as usize)?;
         let nth = *self.nth.get(row)? as usize;
-        Some(ChunkRef { block: block.clone(), offset: *self.offset.get(nth)?, length: *self.length.get(nth)? })
+        Some(ChunkRef {
+            block: block.clone(),
+            offset: *self.offset.get(nth)?,
+            length: *self.length.get(nth)?,
+        })
     }
 
     /// How many rows before this one have a chunk.

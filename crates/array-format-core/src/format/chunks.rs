@@ -32,7 +32,7 @@ pub struct ChunkKeys {
 
 impl ChunkKeys {
     /// Appends the columns.
-    pub fn encode<'a>(out: &mut Vec<u8>, keys: impl Iterator<Item = (u64, &'a [u64])> + Clone) {
+    pub fn encode<'a>(out: &mut Vec<u8>, keys: &(impl Iterator<Item = (u64, &'a [u64])> + Clone)) {
         put_ints(out, &keys.clone().map(|k| k.0).collect::<Vec<_>>());
         let ranks: Vec<u64> = keys.clone().map(|k| k.1.len() as u64).collect();
         put_ints(out, &ranks);
@@ -121,7 +121,7 @@ impl ChunkKeys {
 /// Encodes rows that are sorted by node and coordinates.
 pub fn encode(rows: &[ChunkRow]) -> Vec<u8> {
     let mut out = begin(Table::Chunks, rows.len());
-    ChunkKeys::encode(&mut out, rows.iter().map(|r| (r.node, r.coords.as_slice())));
+    ChunkKeys::encode(&mut out, &rows.iter().map(|r| (r.node, r.coords.as_slice())));
     put_ints(&mut out, &rows.iter().map(|r| r.version).collect::<Vec<_>>());
     put_chunk_refs(&mut out, rows.iter().map(|r| r.chunk.as_ref()));
     put_extension(&mut out);

@@ -12,7 +12,7 @@ fn width_of(v: u64) -> usize {
 }
 
 /// Appends the low `width` bytes of every number, plane by plane.
-fn put_planes(out: &mut Vec<u8>, values: impl Iterator<Item = u64> + Clone, width: usize) {
+fn put_planes(out: &mut Vec<u8>, values: &(impl Iterator<Item = u64> + Clone), width: usize) {
     for plane in 0..width {
         out.extend(values.clone().map(|v| (v >> (8 * plane)) as u8));
     }
@@ -47,14 +47,14 @@ pub fn put_ints(out: &mut Vec<u8>, values: &[u64]) {
             put_varint(out, *first);
             put_varint(out, zigzag(delta_base));
             out.push(delta_width as u8);
-            put_planes(out, rest(), delta_width);
+            put_planes(out, &rest(), delta_width);
             return;
         }
     }
     out.push(PLAIN);
     put_varint(out, base);
     out.push(width as u8);
-    put_planes(out, values.iter().map(move |v| v - base), width);
+    put_planes(out, &values.iter().map(move |v| v - base), width);
 }
 
 /// Reads an integer column of `n` values. Allocates `8 * n` bytes: the caller has bounded `n`, see [`rows`].

@@ -78,7 +78,8 @@ impl Directory {
                     stored_bytes: stored[i],
                     decoded_bytes: decoded[i],
                     codec: codec[i],
-                    checksum: u32::try_from(sums[i]).map_err(|_| Error::corrupt("a checksum above 32 bits"))?,
+                    checksum: u32::try_from(sums[i])
+                        .map_err(|_| Error::corrupt("a checksum above 32 bits"))?,
                     rows: row[i],
                     first_key: keys.get(i).to_vec(),
                 })
@@ -106,7 +107,8 @@ impl Directory {
             return &[];
         }
         let first = self.pages.partition_point(|p| p.first_key.as_slice() <= from).saturating_sub(1);
-        let past = to.map_or(self.pages.len(), |to| self.pages.partition_point(|p| p.first_key.as_slice() < to));
+        let past =
+            to.map_or(self.pages.len(), |to| self.pages.partition_point(|p| p.first_key.as_slice() < to));
         self.pages.get(first..past.max(first)).unwrap_or_default()
     }
 

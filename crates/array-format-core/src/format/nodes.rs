@@ -6,7 +6,9 @@ use crate::block::ChunkRef;
 use crate::cursor::{Cursor, put_bytes, put_varint};
 use crate::error::{Error, Result};
 use crate::format::blocks::{ChunkColumn, Interner, put_chunk_refs};
-use crate::format::column::{Strings, check_below, front_coded, ints, put_extension, put_front_coded, put_ints};
+use crate::format::column::{
+    Strings, check_below, front_coded, ints, put_extension, put_front_coded, put_ints,
+};
 use crate::format::page::{Table, begin, enter};
 use crate::schema::Schema;
 
@@ -47,7 +49,8 @@ const ARRAY: u64 = 2;
 pub fn encode(rows: &[NodeRow]) -> Vec<u8> {
     let mut out = begin(Table::Nodes, rows.len());
     put_front_coded(&mut out, rows.iter().map(|r| r.path.as_bytes()));
-    let mut column = |f: &dyn Fn(&NodeRow) -> u64| put_ints(&mut out, &rows.iter().map(f).collect::<Vec<_>>());
+    let mut column =
+        |f: &dyn Fn(&NodeRow) -> u64| put_ints(&mut out, &rows.iter().map(f).collect::<Vec<_>>());
     column(&|r| match r.node.as_ref().map(|n| &*n.schema) {
         None => TOMBSTONE,
         Some(Schema::Group(_)) => GROUP,
@@ -116,7 +119,8 @@ impl NodesPage {
         }
         let (kind, version, id, schema) = (ints(c, n)?, ints(c, n)?, ints(c, n)?, ints(c, n)?);
         let count = c.count(2)?;
-        let schemas = (0..count).map(|_| Schema::decode(c.bytes()?).map(Arc::new)).collect::<Result<Vec<_>>>()?;
+        let schemas =
+            (0..count).map(|_| Schema::decode(c.bytes()?).map(Arc::new)).collect::<Result<Vec<_>>>()?;
         let key_set = ints(c, n)?;
         let count = c.count(1)?;
         let keys = |c: &mut Cursor<'_>| -> Result<KeySet> {
@@ -227,9 +231,10 @@ impl NodesPage {
             schema: self.schemas[self.schema[row] as usize].clone(),
             shape: self.shape_of(row).to_vec(),
             keys: self.key_sets[self.key_set[row] as usize].clone(),
-            chunk: self.chunks.get(row).map(|c| {
-                (c, self.chunk_version.get(self.chunks.nth(row)).copied().unwrap_or(0))
-            }),
+            chunk: self
+                .chunks
+                .get(row)
+                .map(|c| (c, self.chunk_version.get(self.chunks.nth(row)).copied().unwrap_or(0))),
         });
         NodeRow { path: self.path(row).to_owned(), version: self.version[row], node }
     }

@@ -28,8 +28,14 @@ pub enum Table {
 
 impl Table {
     /// All tables, in the order of their codes.
-    pub const ALL: [Self; 6] =
-        [Self::Nodes, Self::Chunks, Self::Attributes, Self::ArrayStatistics, Self::ChunkStatistics, Self::Blocks];
+    pub const ALL: [Self; 6] = [
+        Self::Nodes,
+        Self::Chunks,
+        Self::Attributes,
+        Self::ArrayStatistics,
+        Self::ChunkStatistics,
+        Self::Blocks,
+    ];
 
     /// The on-disk code.
     pub fn code(self) -> u8 {
@@ -101,7 +107,9 @@ pub struct StoredPage {
 pub fn seal(decoded: Vec<u8>) -> Result<StoredPage> {
     let decoded_bytes = decoded.len() as u64;
     if decoded_bytes > MAX_PAGE_BYTES {
-        return Err(Error::invalid(format!("an index page of {decoded_bytes} bytes; at most {MAX_PAGE_BYTES} are possible")));
+        return Err(Error::invalid(format!(
+            "an index page of {decoded_bytes} bytes; at most {MAX_PAGE_BYTES} are possible"
+        )));
     }
     let mut packed = Vec::new();
     ZstdCodec::default().compress(&decoded, &mut packed)?;
@@ -122,7 +130,10 @@ pub fn open(stored: &[u8], codec: u64, decoded_bytes: u64, sum: u32, what: &str)
     verify(stored, sum, what)?;
     let earned = (stored.len() as u64).saturating_mul(MAX_RATIO).saturating_add(1 << 16);
     if decoded_bytes > MAX_PAGE_BYTES.min(earned) {
-        return Err(Error::corrupt(format!("{what} of {} bytes claims {decoded_bytes} decoded bytes", stored.len())));
+        return Err(Error::corrupt(format!(
+            "{what} of {} bytes claims {decoded_bytes} decoded bytes",
+            stored.len()
+        )));
     }
     match PageCodec::from_code(codec)? {
         PageCodec::None if stored.len() as u64 == decoded_bytes => Ok(stored.to_vec()),
@@ -149,7 +160,9 @@ pub fn begin(table: Table, rows: usize) -> Vec<u8> {
 pub fn enter(c: &mut Cursor<'_>, table: Table) -> Result<usize> {
     let code = c.u8()?;
     if code != table.code() {
-        return Err(Error::corrupt(format!("an index page of table {code} where one of {table:?} should be")));
+        return Err(Error::corrupt(format!(
+            "an index page of table {code} where one of {table:?} should be"
+        )));
     }
     rows(c)
 }

@@ -86,7 +86,8 @@ fn put_columns(out: &mut Vec<u8>, rows: &[StatisticsRow]) {
     }
     let counts: [fn(&Counts) -> u64; 3] = [|c| c.rows, |c| c.nulls, |c| c.nans];
     for count in counts {
-        let column: Vec<u64> = rows.iter().filter_map(|r| r.statistics.as_ref()?.counts.as_ref().map(count)).collect();
+        let column: Vec<u64> =
+            rows.iter().filter_map(|r| r.statistics.as_ref()?.counts.as_ref().map(count)).collect();
         put_ints(out, &column);
     }
 }
@@ -102,13 +103,14 @@ fn columns(c: &mut Cursor<'_>, n: usize) -> Result<Vec<Option<Statistics>>> {
     for t in present {
         let rows = || (0..m).filter(|i| types[*i] == t);
         let k = rows().count();
-        let pair = |row: usize, min: Result<Value>, max: Result<Value>, bounds: &mut Vec<Option<(Value, Value)>>| {
-            let pair = (min?, max?);
-            if let Some(slot) = bounds.get_mut(row) {
-                *slot = Some(pair);
-            }
-            Ok::<(), Error>(())
-        };
+        let pair =
+            |row: usize, min: Result<Value>, max: Result<Value>, bounds: &mut Vec<Option<(Value, Value)>>| {
+                let pair = (min?, max?);
+                if let Some(slot) = bounds.get_mut(row) {
+                    *slot = Some(pair);
+                }
+                Ok::<(), Error>(())
+            };
         let code = u8::try_from(t).unwrap_or(0);
         if let Some(item) = Scalar::from_code(code) {
             let size = item.size_bytes();
@@ -153,7 +155,7 @@ pub fn encode(table: Table, rows: &[StatisticsRow]) -> Vec<u8> {
     if table == Table::ArrayStatistics {
         put_ints(&mut out, &rows.iter().map(|r| r.node).collect::<Vec<_>>());
     } else {
-        ChunkKeys::encode(&mut out, rows.iter().map(|r| (r.node, r.coords.as_slice())));
+        ChunkKeys::encode(&mut out, &rows.iter().map(|r| (r.node, r.coords.as_slice())));
     }
     put_ints(&mut out, &rows.iter().map(|r| r.version).collect::<Vec<_>>());
     put_columns(&mut out, rows);

@@ -67,7 +67,9 @@ impl PageCodec {
         match code {
             0 => Ok(Self::None),
             2 => Ok(Self::Zstd),
-            _ => Err(Error::unsupported(format!("index pages of codec {code} are not known to this version"))),
+            _ => {
+                Err(Error::unsupported(format!("index pages of codec {code} are not known to this version")))
+            }
         }
     }
 }
@@ -146,13 +148,9 @@ impl Trailer {
         out.extend(self.kind.code().to_le_bytes());
         out.extend(self.file_id);
         out.extend(self.write_id);
-        for v in [
-            self.layer,
-            self.object_bytes,
-            self.root.offset,
-            self.root.stored_bytes,
-            self.root.decoded_bytes,
-        ] {
+        for v in
+            [self.layer, self.object_bytes, self.root.offset, self.root.stored_bytes, self.root.decoded_bytes]
+        {
             out.extend(v.to_le_bytes());
         }
         out.extend(self.root.checksum.to_le_bytes());
@@ -235,7 +233,13 @@ mod tests {
             write_id: [2; 16],
             layer: 7,
             object_bytes: 1000,
-            root: RootRef { offset: 64, stored_bytes: 10, decoded_bytes: 20, checksum: 5, codec: PageCodec::Zstd },
+            root: RootRef {
+                offset: 64,
+                stored_bytes: 10,
+                decoded_bytes: 20,
+                checksum: 5,
+                codec: PageCodec::Zstd,
+            },
             minor: 0,
         }
     }

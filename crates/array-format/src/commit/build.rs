@@ -126,7 +126,9 @@ impl Builder<'_> {
             let (Schema::Array(schema), Some(grid)) = (&*s.node.schema, grid(&s.node)) else { continue };
             let schema = Arc::new(schema.clone());
             let codec = match &schema.codec {
-                Some(c) if c.id == config.codec.id() && c.params == config.codec.params() => config.codec.clone(),
+                Some(c) if c.id == config.codec.id() && c.params == config.codec.params() => {
+                    config.codec.clone()
+                }
                 Some(c) => config.codecs.codec(c.id, &c.name)?,
                 None => config.codec.clone(),
             };
@@ -151,10 +153,8 @@ impl Builder<'_> {
     /// Counts a chunk as live, or as dead.
     fn live(&mut self, chunk: &ChunkRef, live: bool) {
         let id = chunk.block.id.object;
-        if id == ObjectId::Layer(self.number) {
-            if self.objects.iter().all(|o| o.id != id) {
-                self.objects.push(own_entry(self.number, [0; 16]));
-            }
+        if id == ObjectId::Layer(self.number) && self.objects.iter().all(|o| o.id != id) {
+            self.objects.push(own_entry(self.number, [0; 16]));
         }
         if let Some(entry) = self.objects.iter_mut().find(|o| o.id == id) {
             entry.live_bytes = match live {
@@ -166,9 +166,13 @@ impl Builder<'_> {
 
     /// A path that leads nowhere any more. If its node is not elsewhere now, its data is dead.
     async fn remove(&mut self, path: &str) -> Result<()> {
-        let Some(NodeRow { node: Some(node), .. }) = self.view.version.node(path).await? else { return Ok(()) };
+        let Some(NodeRow { node: Some(node), .. }) = self.view.version.node(path).await? else {
+            return Ok(());
+        };
         let moved = self.pending.nodes.values().any(|s| matches!(s, Staged::Node(s) if s.node.id == node.id));
-        self.rows.nodes.insert(path.to_owned(), NodeRow { path: path.to_owned(), version: self.number, node: None });
+        self.rows
+            .nodes
+            .insert(path.to_owned(), NodeRow { path: path.to_owned(), version: self.number, node: None });
         self.count(&node, -1);
         if moved {
             return Ok(());
@@ -244,8 +248,12 @@ impl Builder<'_> {
         }
         for (name, value) in self.pending.attributes.get(&staged.node.id).into_iter().flatten() {
             if value.is_some() || base.as_ref().is_some_and(|b| b.keys.contains(name)) {
-                let row =
-                    AttributeRow { name: name.clone(), node: node.id, version: self.number, value: value.clone() };
+                let row = AttributeRow {
+                    name: name.clone(),
+                    node: node.id,
+                    version: self.number,
+                    value: value.clone(),
+                };
                 self.rows.attributes.insert((name.clone(), node.id), row);
             }
         }
@@ -343,7 +351,14 @@ impl Builder<'_> {
         Ok(row.and_then(|r| r.chunk.map(|c| (c, r.version))))
     }
 
-    fn chunk_row(&mut self, node: u64, coords: &[u64], chunk: Option<ChunkRef>, version: u64, s: Option<Statistics>) {
+    fn chunk_row(
+        &mut self,
+        node: u64,
+        coords: &[u64],
+        chunk: Option<ChunkRef>,
+        version: u64,
+        s: Option<Statistics>,
+    ) {
         let key = (node, coords.to_vec());
         // A chunk without known statistics has a row all the same: unknown.
         let statistics = chunk.as_ref().map(|_| s.unwrap_or_default());
@@ -394,12 +409,15 @@ impl Builder<'_> {
         let rows = std::mem::take(&mut self.rows);
         let m = Merge { version: &version, runs: merged, drop_tombstones };
         let sink = &mut self.sink;
-        run.directories.extend(m.table(Table::Nodes, rows.nodes.into_values(), |r| r.node.is_none(), sink).await?);
-        run.directories.extend(m.table(Table::Chunks, rows.chunks.into_values(), |r| r.chunk.is_none(), sink).await?);
+        run.directories
+            .extend(m.table(Table::Nodes, rows.nodes.into_values(), |r| r.node.is_none(), sink).await?);
+        run.directories
+            .extend(m.table(Table::Chunks, rows.chunks.into_values(), |r| r.chunk.is_none(), sink).await?);
         let gone = |r: &AttributeRow| r.value.is_none();
         run.directories.extend(m.table(Table::Attributes, rows.attributes.into_values(), gone, sink).await?);
         let gone = |r: &StatisticsRow| r.statistics.is_none();
-        run.directories.extend(m.table(Table::ArrayStatistics, rows.statistics.into_values(), gone, sink).await?);
+        run.directories
+            .extend(m.table(Table::ArrayStatistics, rows.statistics.into_values(), gone, sink).await?);
         let rows = rows.chunk_statistics.into_values();
         run.directories.extend(m.table(Table::ChunkStatistics, rows, gone, sink).await?);
         let mut runs = vec![run];
@@ -409,10 +427,16 @@ impl Builder<'_> {
         let own = ObjectId::Layer(self.number);
         let live_bytes = self.objects.iter().find(|o| o.id == own).map_or(0, |o| o.live_bytes);
         self.objects.retain(|o| {
-            let has_pages = kept.iter().flat_map(|r| &r.directories).flat_map(|d| &d.pages).any(|p| p.object == o.id);
+            let has_pages =
+                kept.iter().flat_map(|r| &r.directories).flat_map(|d| &d.pages).any(|p| p.object == o.id);
             o.id != own && (o.live_bytes > 0 || has_pages)
         });
-        self.objects.push(ObjectEntry { stored_bytes, decoded_bytes, live_bytes, ..own_entry(self.number, write_id) });
+        self.objects.push(ObjectEntry {
+            stored_bytes,
+            decoded_bytes,
+            live_bytes,
+            ..own_entry(self.number, write_id)
+        });
         let add = |n: u64, d: i64| n.saturating_add_signed(d);
         let footer = Footer {
             version: self.number,

@@ -10,8 +10,8 @@ pub(crate) mod rebase;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use array_format_core::footer::{Cause, Footer, ObjectEntry};
 use array_format_core::address::ObjectId;
+use array_format_core::footer::{Cause, Footer, ObjectEntry};
 use array_format_core::format::trailer::Id;
 use array_format_core::{Error, ErrorKind, Result};
 
@@ -244,7 +244,8 @@ fn changed_since(now: &Pending, attempt: &Attempt) -> Pending {
                 if let Some(Staged::Node(o)) = old
                     && o.node.id == was
                 {
-                    let touched = rest.chunks.contains_key(&s.node.id) || rest.attributes.contains_key(&s.node.id);
+                    let touched =
+                        rest.chunks.contains_key(&s.node.id) || rest.attributes.contains_key(&s.node.id);
                     let same_definition = o.node.shape == s.node.shape && o.node.schema == s.node.schema;
                     if same_definition && !touched {
                         continue;
@@ -253,7 +254,8 @@ fn changed_since(now: &Pending, attempt: &Attempt) -> Pending {
                     s.redefined = !same_definition;
                 } else if was & NEW_NODE != 0 && attempt.ids.contains_key(&was) {
                     // Committed under another path, and renamed since.
-                    let committed = then.nodes.iter().find(|(_, n)| matches!(n, Staged::Node(n) if n.node.id == was));
+                    let committed =
+                        then.nodes.iter().find(|(_, n)| matches!(n, Staged::Node(n) if n.node.id == was));
                     s.origin = committed.map(|(p, _)| p.clone());
                 }
                 rest.nodes.insert(path.clone(), Staged::Node(s));

@@ -23,13 +23,15 @@ pub(crate) enum Outcome {
 ///
 /// # Errors
 /// What the storage says; then the layer may or may not be there.
-pub(crate) async fn publish(version: &Version, upload: Box<dyn Upload>, number: u64, write_id: Id) -> Result<Outcome> {
+pub(crate) async fn publish(
+    version: &Version,
+    upload: Box<dyn Upload>,
+    number: u64,
+    write_id: Id,
+) -> Result<Outcome> {
     if let Err(e) = upload.finish(FinishMode::Create).await {
         // An answer can be lost, and a client that repeats a request meets its own success as "already exists".
-        let found = match layer_write_id(version, number).await {
-            Ok(found) => found,
-            Err(_) => return Err(e),
-        };
+        let Ok(found) = layer_write_id(version, number).await else { return Err(e) };
         match found {
             Some(id) if id == write_id => {}
             Some(_) => return Ok(Outcome::Taken),
@@ -69,7 +71,9 @@ async fn layer_write_id(version: &Version, number: u64) -> Result<Option<Id>> {
 pub(crate) async fn committed_as(version: &Version, number: u64, write_id: Id) -> Result<Option<Footer>> {
     let path = names::sidecar(&version.objects.path, &version.head.file_id, ObjectId::Layer(number));
     let layer = match open_layer(&version.objects, &path).await {
-        Err(e) if e.kind() == ErrorKind::NotFound => open_layer(&version.objects, &version.objects.path).await?,
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            open_layer(&version.objects, &version.objects.path).await?
+        }
         other => other?,
     };
     if layer.trailer.layer != number || layer.trailer.write_id != write_id {

@@ -18,7 +18,10 @@ impl ArrayFile {
             (state.version.number(), state.pending.clone(), state.version.head.file_id)
         };
         if version.head.file_id != file_id {
-            return Err(Error::new(ErrorKind::SnapshotExpired, "another file was created at this path; open it anew"));
+            return Err(Error::new(
+                ErrorKind::SnapshotExpired,
+                "another file was created at this path; open it anew",
+            ));
         }
         check(&version, &pending, seen).await?;
         let mut rebased = (*pending).clone();
@@ -63,7 +66,8 @@ fn gone(path: &str) -> Error {
 }
 
 fn conflict(path: &str, what: &str) -> Error {
-    Error::new(ErrorKind::Conflict, format!("another writer changed {what} since this handle read it")).in_array(path)
+    Error::new(ErrorKind::Conflict, format!("another writer changed {what} since this handle read it"))
+        .in_array(path)
 }
 
 async fn check(version: &Version, pending: &Pending, seen: u64) -> Result<()> {
@@ -130,7 +134,13 @@ async fn check_node(
         return Err(conflict(path, &format!("chunk {:?}", vec![0; node.shape.len()])));
     }
     if staged.redefined && staged.node.id & NEW_NODE == 0 {
-        check_unchanged(version, path, Some(NodeRow { path: path.into(), version: 0, node: Some(node.clone()) }), seen).await?;
+        check_unchanged(
+            version,
+            path,
+            Some(NodeRow { path: path.into(), version: 0, node: Some(node.clone()) }),
+            seen,
+        )
+        .await?;
     }
     for coords in chunks.into_iter().flat_map(|c| c.keys()) {
         if version.chunk(node.id, coords).await?.is_some_and(|r| r.version > seen) {
@@ -154,8 +164,7 @@ async fn check_ancestors(version: &Version, path: &str, seen: u64) -> Result<()>
         }
     }
     let below = crate::index::scan::KeyRange::prefix(format!("{path}/").as_bytes());
-    let rows: Vec<NodeRow> =
-        version.rows(array_format_core::format::page::Table::Nodes, below).await?;
+    let rows: Vec<NodeRow> = version.rows(array_format_core::format::page::Table::Nodes, below).await?;
     match rows.iter().any(|r| r.node.is_some() && r.version > seen) {
         true => Err(conflict(path, "this name: it is a group now")),
         false => Ok(()),

@@ -117,7 +117,12 @@ impl<R: BuildRow> TableBuilder<R> {
 }
 
 /// Writes a page and says where it lies.
-pub(crate) async fn put_page(decoded: Vec<u8>, first_key: Vec<u8>, rows: u64, sink: &mut LayerSink) -> Result<PageRef> {
+pub(crate) async fn put_page(
+    decoded: Vec<u8>,
+    first_key: Vec<u8>,
+    rows: u64,
+    sink: &mut LayerSink,
+) -> Result<PageRef> {
     let page = seal(decoded)?;
     let stored_bytes = page.bytes.len() as u64;
     let offset = sink.write(page.bytes.into()).await?;

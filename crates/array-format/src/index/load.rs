@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use array_format_core::footer::ObjectEntry;
 use array_format_core::address::ObjectId;
+use array_format_core::footer::ObjectEntry;
 use array_format_core::format::attributes::AttributesPage;
 use array_format_core::format::chunks::ChunksPage;
 use array_format_core::format::directory::Directory;
@@ -65,7 +65,9 @@ impl Version {
     pub(crate) async fn read(&self, object: ObjectId, range: std::ops::Range<u64>) -> Result<Bytes> {
         let entry = self.entry(object)?;
         if range.start > range.end || range.end > entry.object_bytes {
-            return Err(Error::corrupt("the index refers to bytes outside of the object").in_layer(object).at_offset(range.start));
+            return Err(Error::corrupt("the index refers to bytes outside of the object")
+                .in_layer(object)
+                .at_offset(range.start));
         }
         let offset = range.start;
         let pinned = self.objects.get(&self.head.file_id, entry).await?;
@@ -83,8 +85,9 @@ impl Version {
             Ok(P::to_cached(Arc::new(page)))
         };
         let cached = self.config.cache.get_or_load(&key, load).await.map_err(|e| self.in_file(e))?;
-        P::from_cached(cached)
-            .ok_or_else(|| self.in_file(Error::corrupt("two index pages of different tables claim the same place")))
+        P::from_cached(cached).ok_or_else(|| {
+            self.in_file(Error::corrupt("two index pages of different tables claim the same place"))
+        })
     }
 
     pub(crate) fn in_file(&self, e: Error) -> Error {

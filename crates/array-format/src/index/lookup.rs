@@ -36,7 +36,8 @@ impl Version {
         if below.table == above.table && below.level + 1 == level {
             return Ok(());
         }
-        Err(self.in_file(array_format_core::Error::corrupt("a directory leads to one of another table or level")))
+        Err(self
+            .in_file(array_format_core::Error::corrupt("a directory leads to one of another table or level")))
     }
 
     /// The row of a path, tombstones included.
@@ -80,7 +81,12 @@ impl Version {
     }
 
     /// The row of statistics of an array (no coordinates) or a chunk, tombstones included.
-    pub(crate) async fn statistics(&self, table: Table, node: u64, coords: &[u64]) -> Result<Option<StatisticsRow>> {
+    pub(crate) async fn statistics(
+        &self,
+        table: Table,
+        node: u64,
+        coords: &[u64],
+    ) -> Result<Option<StatisticsRow>> {
         let key = chunk_key(node, coords);
         for run in &self.head.footer.runs {
             let Some(directory) = run.directory(table) else { continue };

@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use array_format_core::Result;
+use array_format_core::footer::Run;
 use array_format_core::format::attributes::{AttributeRow, AttributesPage};
 use array_format_core::format::chunks::{ChunkRow, ChunksPage};
 use array_format_core::format::directory::Directory;
 use array_format_core::format::nodes::{NodeRow, NodesPage};
 use array_format_core::format::page::{PageRef, Table, put_key};
 use array_format_core::format::statistics::{StatisticsPage, StatisticsRow};
-use array_format_core::footer::Run;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::Version;
@@ -130,7 +130,12 @@ impl Version {
     }
 
     /// Begins a scan of some runs.
-    pub(crate) async fn scan_runs<R: Row>(&self, runs: &[Run], table: Table, range: KeyRange) -> Result<Scan<'_, R>> {
+    pub(crate) async fn scan_runs<R: Row>(
+        &self,
+        runs: &[Run],
+        table: Table,
+        range: KeyRange,
+    ) -> Result<Scan<'_, R>> {
         let mut cursors = Vec::new();
         for run in runs {
             if let Some(directory) = run.directory(table) {

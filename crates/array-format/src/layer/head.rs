@@ -72,9 +72,12 @@ pub(crate) async fn read_root(layer: &OpenLayer) -> Result<Footer> {
     let decoded =
         page::open(&bytes, u64::from(root.codec.code()), root.decoded_bytes, root.checksum, "the root")
             .map_err(|e| e.in_layer(layer.trailer.layer).at_offset(root.offset))?;
-    let mut footer = Footer::decode(&decoded).map_err(|e| e.in_layer(layer.trailer.layer).at_offset(root.offset))?;
+    let mut footer =
+        Footer::decode(&decoded).map_err(|e| e.in_layer(layer.trailer.layer).at_offset(root.offset))?;
     if footer.version != layer.trailer.layer {
-        return Err(Error::corrupt("root and trailer disagree about the version").in_layer(layer.trailer.layer));
+        return Err(
+            Error::corrupt("root and trailer disagree about the version").in_layer(layer.trailer.layer)
+        );
     }
     footer.set_own_length(layer.trailer.object_bytes);
     Ok(footer)
@@ -105,7 +108,10 @@ pub(crate) async fn open_head(objects: &Objects, version: Option<u64>) -> Result
             return Ok(head);
         }
     }
-    Err(in_file(Error::new(ErrorKind::Unavailable, "the file changes faster than it can be opened; try again")))
+    Err(in_file(Error::new(
+        ErrorKind::Unavailable,
+        "the file changes faster than it can be opened; try again",
+    )))
 }
 
 /// One attempt; `None` if a layer was collected between the listing and its opening.
@@ -163,7 +169,9 @@ async fn try_open(objects: &Objects, version: Option<u64>) -> Result<Option<Head
         }
     };
     if head.trailer.file_id != file_id || head.trailer.layer != wanted {
-        return Err(Error::corrupt("a layer of another file stands in the place of this one").in_layer(wanted));
+        return Err(
+            Error::corrupt("a layer of another file stands in the place of this one").in_layer(wanted)
+        );
     }
     let footer = Arc::new(read_root(&head).await?);
     objects.remember(head.trailer.write_id, head.object);

@@ -130,7 +130,10 @@ impl Objects {
             return Err(match entry.id {
                 // At the base's path another layer may stand by now.
                 ObjectId::Layer(_) if path == self.path => Error::not_found("the base was replaced"),
-                _ => Error::corrupt(format!("{} is not the object that the file's root lists", self.storage.describe(path))),
+                _ => Error::corrupt(format!(
+                    "{} is not the object that the file's root lists",
+                    self.storage.describe(path)
+                )),
             });
         }
         Ok(object)

@@ -41,7 +41,12 @@ enum Loaded {
     Unwritten,
     /// The decoded block that holds the chunk.
     Block(ChunkRef, Bytes),
-    Frames { block: Arc<BlockMeta>, table: FrameTable, first: u64, stored: Bytes },
+    Frames {
+        block: Arc<BlockMeta>,
+        table: FrameTable,
+        first: u64,
+        stored: Bytes,
+    },
 }
 
 /// Where fixed-size elements are put: the values, and a byte an element for the mask.
@@ -211,7 +216,12 @@ fn batches(slabs: Vec<Slab<'_>>) -> Vec<Vec<Slab<'_>>> {
 
 impl Version {
     /// All elements of a stored chunk.
-    pub(crate) async fn whole_chunk(&self, schema: &ArraySchema, chunk: &ChunkRef, n: usize) -> Result<Elements> {
+    pub(crate) async fn whole_chunk(
+        &self,
+        schema: &ArraySchema,
+        chunk: &ChunkRef,
+        n: usize,
+    ) -> Result<Elements> {
         let at = |e: Error| self.at_block(e, &chunk.block);
         if chunk.block.frame_bytes == 0 {
             let blocks = self.blocks(std::slice::from_ref(&chunk.block)).await?;
@@ -267,7 +277,9 @@ impl Version {
             .cloned()
             .collect();
         let blocks = if shared.is_empty() { HashMap::new() } else { self.blocks(&shared).await? };
-        let frames = self.load_frames(schema, &stored().filter(|s| s.0.block.frame_bytes > 0).collect::<Vec<_>>()).await?;
+        let frames = self
+            .load_frames(schema, &stored().filter(|s| s.0.block.frame_bytes > 0).collect::<Vec<_>>())
+            .await?;
         let mut frames = frames.into_iter();
         pieces()
             .map(|p| {
@@ -276,7 +288,10 @@ impl Version {
                     ChunkSource::Unwritten => Loaded::Unwritten,
                     ChunkSource::Stored(c) if c.block.frame_bytes == 0 => {
                         let bytes = blocks.get(&c.block.id).cloned();
-                        Loaded::Block(c.clone(), bytes.ok_or_else(|| Error::corrupt("a block was not loaded"))?)
+                        Loaded::Block(
+                            c.clone(),
+                            bytes.ok_or_else(|| Error::corrupt("a block was not loaded"))?,
+                        )
                     }
                     ChunkSource::Stored(_) => {
                         frames.next().ok_or_else(|| Error::corrupt("a block was not loaded"))?
@@ -408,7 +423,14 @@ impl Frames<'_> {
             .ok_or_else(|| Error::corrupt("a frame was not loaded"))
     }
 
-    fn put(&self, version: &Version, piece: &Piece, plan: &CopyPlan, target: &mut Target<'_>, size: usize) -> Result<()> {
+    fn put(
+        &self,
+        version: &Version,
+        piece: &Piece,
+        plan: &CopyPlan,
+        target: &mut Target<'_>,
+        size: usize,
+    ) -> Result<()> {
         let codec = version.codec(self.block)?;
         let params = &self.block.codec.params;
         let span = piece.overlap.span();

@@ -34,7 +34,7 @@ pub(crate) struct Stretch {
 
 /// Merges neighbours; pure.
 pub(crate) fn coalesce(mut wanted: Vec<Stretch>) -> Vec<Stretch> {
-    wanted.sort_by(|a, b| (a.object, a.range.start, a.range.end).cmp(&(b.object, b.range.start, b.range.end)));
+    wanted.sort_by_key(|w| (w.object, w.range.start, w.range.end));
     let mut merged: Vec<Stretch> = Vec::new();
     for next in wanted {
         if let Some(last) = merged.last_mut()
@@ -55,7 +55,8 @@ impl Version {
     pub(crate) async fn fetch(&self, wanted: &[Stretch]) -> Result<Vec<Bytes>> {
         let merged = coalesce(wanted.to_vec());
         let reads: Vec<_> = merged.iter().map(|m| self.read(m.object, m.range.clone())).collect();
-        let bytes: Vec<Bytes> = stream::iter(reads).buffered(IN_FLIGHT).try_collect().await.map_err(|e| self.in_file(e))?;
+        let bytes: Vec<Bytes> =
+            stream::iter(reads).buffered(IN_FLIGHT).try_collect().await.map_err(|e| self.in_file(e))?;
         let find = |w: &Stretch| {
             let past = merged.partition_point(|m| (m.object, m.range.start) <= (w.object, w.range.start));
             let i = past.checked_sub(1)?;
@@ -117,7 +118,9 @@ impl Version {
                 found.insert(block.id, bytes);
                 return Ok(found);
             }
-            return Err(self.at_block(Error::corrupt("a block and an index page claim the same place"), block));
+            return Err(
+                self.at_block(Error::corrupt("a block and an index page claim the same place"), block)
+            );
         }
         let stretch = |b: &&Arc<BlockMeta>| Stretch { object: b.id.object, range: b.offset..b.end() };
         let stored = self.fetch(&missing.iter().map(stretch).collect::<Vec<_>>()).await?;
@@ -139,7 +142,13 @@ mod tests {
     #[test]
     fn neighbours_are_read_together_and_strangers_apart() {
         let s = |n: u64, range: Range<u64>| Stretch { object: ObjectId::Layer(n), range };
-        let got = coalesce(vec![s(0, 500..600), s(0, 0..100), s(1, 0..5), s(0, 50..80), s(0, 1 << 20..(1 << 20) + 1)]);
+        let got = coalesce(vec![
+            s(0, 500..600),
+            s(0, 0..100),
+            s(1, 0..5),
+            s(0, 50..80),
+            s(0, 1 << 20..(1 << 20) + 1),
+        ]);
         assert_eq!(got, [s(0, 0..600), s(0, 1 << 20..(1 << 20) + 1), s(1, 0..5)]);
         let long: Vec<_> = (0..20).map(|i| s(0, i << 20..(i + 1) << 20)).collect();
         assert!(coalesce(long).iter().all(|m| m.range.end - m.range.start <= RANGE_BYTES));

@@ -114,7 +114,8 @@ impl View {
     /// All nodes below a prefix, in order of their paths.
     pub(crate) async fn nodes(&self, prefix: &str) -> Result<Vec<(String, Node)>> {
         let rows: Vec<NodeRow> = self.version.rows(Table::Nodes, KeyRange::prefix(prefix.as_bytes())).await?;
-        let mut staged = self.pending.nodes.range(prefix.to_owned()..).take_while(|s| s.0.starts_with(prefix)).peekable();
+        let mut staged =
+            self.pending.nodes.range(prefix.to_owned()..).take_while(|s| s.0.starts_with(prefix)).peekable();
         let mut nodes = Vec::new();
         let push_staged = |nodes: &mut Vec<(String, Node)>, path: &String, staged: &Staged| {
             if let Staged::Node(s) = staged {
@@ -223,7 +224,9 @@ impl View {
         let found = self.version.attribute(name, node.id).await?;
         match found.and_then(|f| f.1) {
             Some(value) => Ok(Some(value)),
-            None => Err(self.version.in_file(Error::corrupt(format!("attribute {name:?} is listed but not there")))),
+            None => Err(self
+                .version
+                .in_file(Error::corrupt(format!("attribute {name:?} is listed but not there")))),
         }
     }
 

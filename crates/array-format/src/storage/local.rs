@@ -128,7 +128,13 @@ impl Storage for LocalStorage {
     }
 
     async fn delete(&self, path: &str) -> Result<()> {
-        publish::delete(&self.locate(path)?, &self.describe(path))
+        let place = self.locate(path)?;
+        publish::delete(&place, &self.describe(path))?;
+        // A folder comes with its first object and goes with its last; one that is not empty cannot be removed.
+        if let Some(folder) = place.parent().filter(|folder| *folder != self.root) {
+            let _not_empty = fs::remove_dir(folder);
+        }
+        Ok(())
     }
 
     async fn list(&self, folder: &str) -> Result<Vec<ListEntry>> {

@@ -28,7 +28,12 @@ impl ArrayFile {
     ///
     /// # Cost
     /// One copy of the data; one read of every chunk that is covered in part and was written before.
-    pub async fn write_array<T: ArrayElement>(&mut self, name: &str, start: Vec<u64>, view: ArrayViewD<'_, T>) -> Result<()> {
+    pub async fn write_array<T: ArrayElement>(
+        &mut self,
+        name: &str,
+        start: Vec<u64>,
+        view: ArrayViewD<'_, T>,
+    ) -> Result<()> {
         let shape: Vec<u64> = view.shape().iter().map(|n| *n as u64).collect();
         let start = if start.is_empty() { vec![0; shape.len()] } else { start };
         let _gate = self.inner.gate.lock().await;
@@ -43,7 +48,13 @@ impl ArrayFile {
     ///
     /// # Errors
     /// As [`write_array`](Self::write_array); also if `elements` are not as many as `shape` says, or their bytes are no such elements.
-    pub async fn write_elements(&mut self, name: &str, start: Vec<u64>, shape: Vec<u64>, elements: Elements) -> Result<()> {
+    pub async fn write_elements(
+        &mut self,
+        name: &str,
+        start: Vec<u64>,
+        shape: Vec<u64>,
+        elements: Elements,
+    ) -> Result<()> {
         let _gate = self.inner.gate.lock().await;
         self.stage(name).await?;
         let array = self.view().array(name).await?;
@@ -67,7 +78,11 @@ impl ArrayFile {
     pub(crate) fn check_type<T: ArrayElement>(&self, name: &str, schema: &ArraySchema) -> Result<()> {
         let place = |e: Error| self.in_file(e.in_array(name));
         if T::DTYPE != schema.dtype {
-            return Err(place(Error::invalid(format!("the array has elements of {}, not {}", schema.dtype, T::DTYPE))));
+            return Err(place(Error::invalid(format!(
+                "the array has elements of {}, not {}",
+                schema.dtype,
+                T::DTYPE
+            ))));
         }
         if T::NULLABLE && !schema.nullable {
             return Err(place(Error::invalid(
@@ -95,8 +110,10 @@ impl ArrayFile {
                 new.validity = Some(vec![1; new.len()]);
             }
             let covered = region.covers(&grid.origin(&coords), &grid.extents(&coords));
-            let staged = matches!(self.inner.state.lock().pending.chunk(id, &coords), Some(StagedChunk::Data(_)));
-            let below = if covered || staged { None } else { Some(self.view().whole(array, &grid, &coords).await?) };
+            let staged =
+                matches!(self.inner.state.lock().pending.chunk(id, &coords), Some(StagedChunk::Data(_)));
+            let below =
+                if covered || staged { None } else { Some(self.view().whole(array, &grid, &coords).await?) };
             self.edit(|p| {
                 let chunks = p.chunks.entry(id).or_default();
                 if covered {
@@ -176,7 +193,12 @@ impl ArrayFile {
     ///
     /// # Errors
     /// As [`resize`](Self::resize) and [`write_array`](Self::write_array); nothing changed then.
-    pub async fn append<T: ArrayElement>(&mut self, name: &str, axis: usize, view: ArrayViewD<'_, T>) -> Result<()> {
+    pub async fn append<T: ArrayElement>(
+        &mut self,
+        name: &str,
+        axis: usize,
+        view: ArrayViewD<'_, T>,
+    ) -> Result<()> {
         let place = |e: Error| self.in_file(e.in_array(name));
         let _gate = self.inner.gate.lock().await;
         self.stage(name).await?;
@@ -185,8 +207,13 @@ impl ArrayFile {
         let before = array.node.shape.clone();
         let added: Vec<u64> = view.shape().iter().map(|n| *n as u64).collect();
         let fits = |(a, (old, new)): (usize, (&u64, &u64))| a == axis || old == new;
-        if axis >= before.len() || added.len() != before.len() || !before.iter().zip(&added).enumerate().all(fits) {
-            return Err(place(Error::invalid(format!("data of shape {added:?} cannot be appended to {before:?} on axis {axis}"))));
+        if axis >= before.len()
+            || added.len() != before.len()
+            || !before.iter().zip(&added).enumerate().all(fits)
+        {
+            return Err(place(Error::invalid(format!(
+                "data of shape {added:?} cannot be appended to {before:?} on axis {axis}"
+            ))));
         }
         let (mut shape, mut start) = (before.clone(), vec![0; before.len()]);
         start[axis] = before[axis];
@@ -202,7 +229,8 @@ impl ArrayFile {
 
 fn only_grows_at_boundaries(old: &Grid, new: &Grid) -> bool {
     (0..old.shape.len()).all(|a| {
-        old.shape[a] == new.shape[a] || (old.shape[a] < new.shape[a] && old.shape[a].is_multiple_of(old.chunk[a]))
+        old.shape[a] == new.shape[a]
+            || (old.shape[a] < new.shape[a] && old.shape[a].is_multiple_of(old.chunk[a]))
     })
 }
 
@@ -319,7 +347,10 @@ fn from_view<T: ArrayElement>(view: &ArrayViewD<'_, T>, overlap: &Overlap) -> Re
 fn check_elements(schema: &ArraySchema, shape: &[u64], elements: &Elements) -> Result<()> {
     let n = element_count(shape)?;
     if elements.dtype != schema.dtype {
-        return Err(Error::invalid(format!("the array has elements of {}, not {}", schema.dtype, elements.dtype)));
+        return Err(Error::invalid(format!(
+            "the array has elements of {}, not {}",
+            schema.dtype, elements.dtype
+        )));
     }
     if elements.validity.is_some() && !schema.nullable {
         return Err(Error::invalid("the array has no validity mask"));
@@ -347,4 +378,3 @@ fn check_elements(schema: &ArraySchema, shape: &[u64], elements: &Elements) -> R
     array_format_core::chunk::decode(&plain, n, &bytes).map_err(|e| Error::invalid(e.message()))?;
     Ok(())
 }
-

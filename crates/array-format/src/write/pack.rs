@@ -105,7 +105,11 @@ struct Shared {
 }
 
 /// Encodes chunks on all cores and stores them, in the order given.
-pub(crate) async fn store(jobs: &[ChunkJob], config: &FileConfig, sink: &mut LayerSink) -> Result<Vec<StoredChunk>> {
+pub(crate) async fn store(
+    jobs: &[ChunkJob],
+    config: &FileConfig,
+    sink: &mut LayerSink,
+) -> Result<Vec<StoredChunk>> {
     let mut stored: Vec<Option<StoredChunk>> = Vec::new();
     stored.resize_with(jobs.len(), || None);
     let mut from = 0;
@@ -177,7 +181,10 @@ async fn store_batch(
 }
 
 /// `f` of every item, on all cores where there is more than one item.
-pub(crate) fn parallel<T: Sync, O: Send>(items: &[T], f: impl Fn(&T) -> Result<O> + Sync + Send) -> Result<Vec<O>> {
+pub(crate) fn parallel<T: Sync, O: Send>(
+    items: &[T],
+    f: impl Fn(&T) -> Result<O> + Sync + Send,
+) -> Result<Vec<O>> {
     if items.len() < 2 {
         return items.iter().map(f).collect();
     }

@@ -39,7 +39,12 @@ pub(crate) struct ReadyBlock {
 }
 
 impl LayerSink {
-    pub(crate) async fn begin(upload: Box<dyn Upload>, file_id: Id, layer: u64, write_id: Id) -> Result<Self> {
+    pub(crate) async fn begin(
+        upload: Box<dyn Upload>,
+        file_id: Id,
+        layer: u64,
+        write_id: Id,
+    ) -> Result<Self> {
         let mut sink = Self { upload, offset: 0, layer, file_id, write_id, blocks: Vec::new() };
         sink.write(header(ObjectKind::Layer, &file_id, layer, &write_id).into()).await?;
         Ok(sink)

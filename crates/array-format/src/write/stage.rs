@@ -41,8 +41,15 @@ impl ArrayDefinition {
 
     /// An array of an element type that is known at run time only.
     pub fn of_dtype(dtype: DType, nullable: bool, dimensions: Vec<String>, shape: Vec<u64>) -> Self {
-        let schema =
-            ArraySchema { dtype, nullable, dimensions, chunk_shape: None, fill: None, filters: vec![], codec: None };
+        let schema = ArraySchema {
+            dtype,
+            nullable,
+            dimensions,
+            chunk_shape: None,
+            fill: None,
+            filters: vec![],
+            codec: None,
+        };
         Self { schema, shape, fill_type: None, default_filters: true }
     }
 
@@ -55,6 +62,7 @@ impl ArrayDefinition {
 
     /// The element that stands for what was never written.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "a value reads better than a reference here")]
     pub fn fill<T: ArrayElement>(mut self, fill: T) -> Self {
         self.fill_type = Some(T::DTYPE);
         self.schema.fill = Some(fill_bytes(&fill));
@@ -190,7 +198,10 @@ impl ArrayFile {
             }
         }
         if view.has_below(path).await? {
-            return Err(Error::new(ErrorKind::AlreadyExists, format!("{path:?} is a group that holds others")));
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!("{path:?} is a group that holds others"),
+            ));
         }
         Ok(())
     }
@@ -220,7 +231,13 @@ impl ArrayFile {
     ///
     /// # Errors
     /// `NotFound` if there is no such group.
-    pub async fn define_dimension(&mut self, group: &str, name: &str, length: u64, unlimited: bool) -> Result<()> {
+    pub async fn define_dimension(
+        &mut self,
+        group: &str,
+        name: &str,
+        length: u64,
+        unlimited: bool,
+    ) -> Result<()> {
         let _gate = self.inner.gate.lock().await;
         self.stage(group).await?;
         self.edit(|p| {
@@ -330,10 +347,13 @@ impl ArrayFile {
         check_path(to).map_err(|e| self.in_file(e))?;
         let _gate = self.inner.gate.lock().await;
         if to.strip_prefix(from).is_some_and(|rest| rest.starts_with('/')) {
-            return Err(self.in_file(Error::invalid(format!("{from:?} cannot be moved into itself, to {to:?}"))));
+            return Err(
+                self.in_file(Error::invalid(format!("{from:?} cannot be moved into itself, to {to:?}")))
+            );
         }
         let view = self.view();
-        let mut moved: Vec<String> = view.nodes(&format!("{from}/")).await?.into_iter().map(|n| n.0).collect();
+        let mut moved: Vec<String> =
+            view.nodes(&format!("{from}/")).await?.into_iter().map(|n| n.0).collect();
         if view.node(from).await?.is_some() {
             moved.push(from.to_owned());
         }
@@ -387,8 +407,11 @@ impl ArrayFile {
 }
 
 fn exists(path: &str) -> Error {
-    Error::new(ErrorKind::AlreadyExists, "something has this name already; delete it first, or use `redefine`")
-        .in_array(path)
+    Error::new(
+        ErrorKind::AlreadyExists,
+        "something has this name already; delete it first, or use `redefine`",
+    )
+    .in_array(path)
 }
 
 fn empty_group(id: u64) -> Node {
@@ -405,7 +428,9 @@ fn insert_new(p: &mut Pending, path: &str, node: Node, checked: bool) {
 pub(crate) fn staged_mut<'p>(p: &'p mut Pending, path: &str) -> Result<&'p mut StagedNode> {
     match p.nodes.get_mut(path) {
         Some(Staged::Node(staged)) => Ok(staged),
-        _ => Err(Error::new(ErrorKind::Conflict, "the array was deleted while it was changed").in_array(path)),
+        _ => {
+            Err(Error::new(ErrorKind::Conflict, "the array was deleted while it was changed").in_array(path))
+        }
     }
 }
 

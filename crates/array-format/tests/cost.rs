@@ -1,0 +1,178 @@
+//! What things cost, in requests and bytes: exact, and the bars of the design as assertions.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::sync::Arc;
+
+use array_format::*;
+use array_format_testkit::CountingStorage;
+use futures::executor::block_on;
+use ndarray::{Array, ArrayD};
+
+/// Numbers without a pattern that compression could find (splitmix64).
+fn random(i: u64) -> u64 {
+    let z = i.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// Workload P: one chunk of 16 to 200 f32 an array, three attributes with repeated values.
+async fn profiles(file: &mut ArrayFile, n: u64) {
+    for i in 0..n {
+        let name = format!("profile/{i:07}/TEMP");
+        let len = 16 + random(i) % 185;
+        file.define_array::<f32>(&name, vec!["level".into()], vec![len], None, None).unwrap();
+        let data = Array::from_shape_fn(len as usize, |k| (random(i << 8 | k as u64) % 3000) as f32 / 100.0)
+            .into_dyn();
+        file.write_array(&name, vec![0], data.view()).await.unwrap();
+        file.set_attribute(&name, "units", "degree_Celsius").await.unwrap();
+        file.set_attribute(&name, "platform", format!("float-{}", random(i / 7) % 4000)).await.unwrap();
+        file.set_attribute(&name, "quality", (random(i) >> 40) as i32 % 5).await.unwrap();
+    }
+}
+
+fn counted(store: &InMemoryStorage) -> (Arc<CountingStorage>, Arc<dyn Storage>) {
+    let counting = Arc::new(CountingStorage::new(Arc::new(store.clone())));
+    (counting.clone(), counting)
+}
+
+#[test]
+fn the_index_of_profiles_takes_at_most_24_bytes_an_array_and_opening_reads_little() {
+    block_on(async {
+        let n = 100_000;
+        let store = InMemoryStorage::default();
+        let mut file = ArrayFile::create(store.clone(), "p.af", FileConfig::default()).await.unwrap();
+        profiles(&mut file, n).await;
+        file.flush().await.unwrap();
+        file.compact().await.unwrap();
+        let usage = file.usage();
+        let index_bytes = usage.object_bytes - usage.block_bytes;
+        println!("index: {:.2} bytes an array of {n}", index_bytes as f64 / n as f64);
+        assert!(index_bytes <= 24 * n, "{index_bytes} bytes");
+
+        let (counting, storage) = counted(&store);
+        let file = ArrayFile::open(storage, "p.af", FileConfig::default()).await.unwrap();
+        let c = counting.counts();
+        println!("open: {c:?}; {:?}", file.counters());
+        assert!(file.counters().requests <= 2, "a listing, then one request");
+        assert!(file.counters().bytes <= 256 << 10);
+        let before = file.counters();
+        let found: ArrayD<f32> = file.read_array("profile/0054321/TEMP", vec![], vec![]).await.unwrap();
+        assert!(!found.is_empty());
+        let after = file.counters();
+        println!("first array: {after:?}");
+        assert!(after.requests - before.requests <= 3);
+        assert!(after.bytes - before.bytes <= 1 << 20);
+
+        let before = file.counters();
+        assert_eq!(file.attribute_index("quality").await.unwrap().len(), n as usize);
+        let bytes = file.counters().bytes - before.bytes;
+        println!("one attribute of all: {:.2} bytes an array", bytes as f64 / n as f64);
+        assert!(bytes <= 16 * n);
+        let before = file.counters();
+        assert_eq!(file.statistics_index().await.unwrap().len(), n as usize);
+        let bytes = file.counters().bytes - before.bytes;
+        println!("statistics of all: {:.2} bytes an array", bytes as f64 / n as f64);
+        assert!(bytes <= 16 * n);
+    });
+}
+
+#[test]
+fn a_commit_of_one_chunk_writes_little_and_a_thousand_layers_open_in_three_requests() {
+    block_on(async {
+        let store = InMemoryStorage::default();
+        let mut file = ArrayFile::create(store.clone(), "u.af", FileConfig::default()).await.unwrap();
+        profiles(&mut file, 5_000).await;
+        file.flush().await.unwrap();
+        let mut largest = 0;
+        for i in 0..998u64 {
+            let name = format!("profile/{:07}/TEMP", i * 5);
+            let v = Array::from_elem(16, i as f32).into_dyn();
+            file.write_array(&name, vec![0], v.view()).await.unwrap();
+            file.flush().await.unwrap();
+            largest =
+                largest.max(file.footer().object(ObjectId::Layer(file.version())).unwrap().object_bytes);
+        }
+        println!("largest layer of one small chunk: {largest} bytes");
+        assert!(largest <= 256 << 10);
+        assert_eq!(file.version(), 999);
+        let (counting, storage) = counted(&store);
+        let file = ArrayFile::open(storage, "u.af", FileConfig::default()).await.unwrap();
+        println!("open of 1,000 layers: {:?} {:?}", counting.counts(), file.counters());
+        assert!(file.counters().requests <= 4);
+        assert!(counting.counts().depth <= 3);
+        assert!(file.counters().bytes <= 256 << 10);
+        let before = file.counters();
+        let a: ArrayD<f32> = file.read_array("profile/0000015/TEMP", vec![0], vec![16]).await.unwrap();
+        assert_eq!(a[[3]], 3.0);
+        assert!(file.counters().requests - before.requests <= 3);
+    });
+}
+
+#[test]
+fn a_commit_of_a_thousand_spread_arrays_writes_at_most_its_data_and_a_mebibyte() {
+    block_on(async {
+        let mut file = ArrayFile::create_memory(FileConfig::default()).await.unwrap();
+        profiles(&mut file, 50_000).await;
+        file.flush().await.unwrap();
+        for round in 0..12u64 {
+            for i in 0..1000u64 {
+                let name = format!("profile/{:07}/TEMP", i * 50 + round);
+                let v = Array::from_elem(16, (i + round) as f32).into_dyn();
+                file.write_array(&name, vec![0], v.view()).await.unwrap();
+            }
+            let version = file.flush().await.unwrap();
+            let own = file.footer().object(ObjectId::Layer(version)).unwrap().clone();
+            let index = own.object_bytes - own.stored_bytes;
+            println!("round {round}: index {index} bytes, {} runs", file.footer().runs.len());
+            assert!(index <= 1 << 20);
+        }
+    });
+}
+
+#[test]
+fn a_chunk_written_row_by_row_is_stored_once() {
+    block_on(async {
+        let mut file = ArrayFile::create_memory(FileConfig::new(NoCompression)).await.unwrap();
+        file.define_array::<f32>("x", vec!["y".into(), "x".into()], vec![1000, 1000], None, None).unwrap();
+        for y in 0..1000u64 {
+            let row = Array::from_shape_fn((1, 1000), |(_, x)| (y * 1000 + x as u64) as f32).into_dyn();
+            file.write_array("x", vec![y, 0], row.view()).await.unwrap();
+        }
+        file.flush().await.unwrap();
+        let u = file.usage();
+        assert_eq!(u.dead_bytes, 0);
+        assert!(u.object_bytes as f64 <= 1.1 * 4_000_000.0, "{} bytes", u.object_bytes);
+    });
+}
+
+#[test]
+fn blocks_are_fetched_together_and_decoded_once() {
+    block_on(async {
+        let store = InMemoryStorage::default();
+        let mut file = ArrayFile::create(store.clone(), "g.af", FileConfig::default()).await.unwrap();
+        file.define_array::<f32>(
+            "g",
+            vec!["y".into(), "x".into()],
+            vec![320, 100],
+            Some(vec![10, 100]),
+            None,
+        )
+        .unwrap();
+        let data = Array::from_shape_fn((320, 100), |(y, x)| (y * x) as f32 * 1.7).into_dyn();
+        file.write_array("g", vec![], data.view()).await.unwrap();
+        file.flush().await.unwrap();
+        let (counting, storage) = counted(&store);
+        let file = ArrayFile::open(storage, "g.af", FileConfig::default()).await.unwrap();
+        counting.reset();
+        let before = file.counters();
+        assert_eq!(file.read_array::<f32>("g", vec![], vec![]).await.unwrap(), data);
+        let after = file.counters();
+        println!("whole grid: {after:?}");
+        assert!(after.requests - before.requests <= 3);
+        let blocks = after.decoded_blocks;
+        assert_eq!(file.read_array::<f32>("g", vec![5, 5], vec![300, 3]).await.unwrap().shape(), [300, 3]);
+        assert_eq!(file.counters().decoded_blocks, blocks, "all from the cache");
+    });
+}
