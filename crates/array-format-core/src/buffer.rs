@@ -3,6 +3,22 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 
+/// `len` zero bytes, or an error where there is no such memory: the size may be a user's or a file's wish.
+///
+/// # Errors
+/// `InvalidArgument`.
+pub fn zeroed(len: usize) -> Result<Vec<u8>> {
+    // Memory is asked for twice: once to learn whether it is there, once already zeroed, which costs nothing more.
+    let mut probe: Vec<u8> = Vec::new();
+    if probe.try_reserve_exact(len).is_err() {
+        return Err(Error::invalid(format!(
+            "{len} bytes do not fit in memory; read a smaller region, or define the array with smaller chunks"
+        )));
+    }
+    drop(probe);
+    Ok(vec![0; len])
+}
+
 /// Elements of varying length: where each ends, and the bytes of all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Variable {

@@ -21,6 +21,18 @@ pub fn verify(bytes: &[u8], expected: u32, what: &str) -> Result<()> {
     )))
 }
 
+/// Refuses to decode `stored` bytes to more than any codec could have made of them, so that no number in a file makes us
+/// allocate what its bytes have not earned. (Zstandard's longest run takes 4 bytes for 128 KiB.)
+///
+/// # Errors
+/// `Corrupt`.
+pub fn check_earned(stored: u64, decoded: u64) -> Result<()> {
+    if decoded <= stored.saturating_mul(1 << 16).saturating_add(1 << 20) {
+        return Ok(());
+    }
+    Err(Error::corrupt(format!("{stored} bytes claim to decode to {decoded}")))
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::buffer::{Elements, Values, Variable};
+use crate::buffer::{Elements, Values, Variable, zeroed};
+use crate::checksum::check_earned;
 use crate::codec::{decode_filters, encode_filters};
 use crate::cursor::Cursor;
 use crate::dtype::{DType, Scalar};
@@ -71,7 +72,8 @@ pub fn decode(schema: &ArraySchema, n: usize, bytes: &[u8]) -> Result<Elements> 
     let values = match schema.dtype.fixed_size_bytes() {
         Some(size) => {
             let len = n.checked_mul(size).ok_or_else(|| Error::corrupt("a chunk too large"))?;
-            let mut raw = vec![0; len];
+            check_earned(values.len() as u64, len as u64)?;
+            let mut raw = zeroed(len)?;
             decode_fixed(schema, values, &mut raw)?;
             Values::Fixed(raw)
         }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use array_format_core::address::ObjectId;
-use array_format_core::block::ChunkRef;
+use array_format_core::block::{ChunkRef, CodecRecord};
+use array_format_core::codec::{CompressionCodec, ZSTD_ID, ZstdCodec};
 use array_format_core::footer::{Cause, Footer, ObjectEntry, Run};
 use array_format_core::format::attributes::AttributeRow;
 use array_format_core::format::chunks::ChunkRow;
@@ -17,6 +18,7 @@ use array_format_core::statistics::{Counts, Statistics};
 use array_format_core::{Error, ErrorKind, Result};
 
 use super::own_entry;
+use crate::config::FileConfig;
 use crate::index::Version;
 use crate::index::build::{BuildRow, TableBuilder};
 use crate::index::scan::KeyRange;
@@ -121,6 +123,7 @@ impl Builder<'_> {
         let mut keys = Vec::new();
         let mut jobs = Vec::new();
         let config = self.view.version.config.clone();
+        let mut codecs: HashMap<CodecRecord, Arc<dyn CompressionCodec>> = HashMap::new();
         for staged in self.pending.nodes.values() {
             let Staged::Node(s) = staged else { continue };
             let (Schema::Array(schema), Some(grid)) = (&*s.node.schema, grid(&s.node)) else { continue };
@@ -129,7 +132,11 @@ impl Builder<'_> {
                 Some(c) if c.id == config.codec.id() && c.params == config.codec.params() => {
                     config.codec.clone()
                 }
-                Some(c) => config.codecs.codec(c.id, &c.name)?,
+                // One for all arrays that ask for it: only chunks of the same codec share blocks.
+                Some(c) => match codecs.get(c) {
+                    Some(codec) => codec.clone(),
+                    None => codecs.entry(c.clone()).or_insert(writing_codec(c, &config)?).clone(),
+                },
                 None => config.codec.clone(),
             };
             for (coords, chunk) in self.pending.chunks.get(&s.node.id).into_iter().flatten() {
@@ -453,6 +460,17 @@ impl Builder<'_> {
         let (upload, footer) = self.sink.close(footer).await?;
         Ok(Built { upload, footer, ids: self.ids })
     }
+}
+
+/// The codec that an array asks for. Registered are codecs to read with, for which levels mean nothing.
+fn writing_codec(record: &CodecRecord, config: &FileConfig) -> Result<Arc<dyn CompressionCodec>> {
+    if let (ZSTD_ID, [level]) = (record.id, &record.params[..]) {
+        // A level of a later version is better than none.
+        if let Ok(codec) = ZstdCodec::new(i32::from(*level as i8)) {
+            return Ok(Arc::new(codec));
+        }
+    }
+    config.codecs.codec(record.id, &record.name)
 }
 
 /// Statistics without a chunk's, if that can be told without looking at the other chunks.

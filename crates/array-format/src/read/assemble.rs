@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 
 use array_format_core::address::BlockId;
 use array_format_core::block::{BlockMeta, ChunkRef};
-use array_format_core::buffer::{Elements, Values, Variable};
-use array_format_core::checksum::verify;
+use array_format_core::buffer::{Elements, Values, Variable, zeroed};
+use array_format_core::checksum::{check_earned, verify};
 use array_format_core::chunk;
 use array_format_core::framed::{self, FrameTable};
 use array_format_core::grid::{CopyPlan, Grid, Overlap, Region, element_count};
@@ -62,8 +62,8 @@ impl View {
         let schema = &array.schema;
         if let Some(size) = schema.dtype.fixed_size_bytes() {
             let len = n.checked_mul(size).ok_or_else(|| Error::invalid("a region larger than memory"))?;
-            let mut values = vec![0; len];
-            let mut validity = schema.nullable.then(|| vec![0; n]);
+            let mut values = zeroed(len)?;
+            let mut validity = if schema.nullable { Some(zeroed(n)?) } else { None };
             self.read_fixed(array, region, &mut values, validity.as_deref_mut()).await?;
             return Ok(Elements { dtype: schema.dtype, values: Values::Fixed(values), validity });
         }
@@ -141,6 +141,8 @@ impl View {
         let Some(grid) = grid(&array.node) else { return Err(Error::invalid("not an array")) };
         let schema = &array.schema;
         let mut chunks: Vec<Elements> = vec![Elements::filled(schema, 1)];
+        // Two words and, in the result, a length for every element.
+        zeroed(n.checked_mul(24).ok_or_else(|| Error::invalid("a region larger than memory"))?)?;
         let mut places = vec![(0usize, 0usize); n];
         for coords in grid.cells_of(region) {
             let Some(overlap) = grid.overlap(&coords, region) else { continue };
@@ -176,7 +178,11 @@ impl View {
     pub(crate) async fn whole(&self, array: &FoundArray, grid: &Grid, coords: &[u64]) -> Result<Elements> {
         let n = element_count(&grid.extents(coords))?;
         match self.chunk(&array.node, coords).await? {
-            ChunkSource::Unwritten => Ok(Elements::filled(&array.schema, n)),
+            ChunkSource::Unwritten => {
+                let bytes = n.checked_mul(array.schema.dtype.fixed_size_bytes().unwrap_or(8).max(1));
+                zeroed(bytes.ok_or_else(|| Error::invalid("a chunk larger than memory"))?)?;
+                Ok(Elements::filled(&array.schema, n))
+            }
             ChunkSource::Staged(e) => Ok((*e).clone()),
             ChunkSource::Stored(chunk) => self.version.whole_chunk(&array.schema, &chunk, n).await,
         }
@@ -229,7 +235,9 @@ impl Version {
             return chunk::decode(schema, n, bytes).map_err(at);
         }
         let size = schema.dtype.fixed_size_bytes().unwrap_or(0);
-        let mut values = vec![0; n * size];
+        let len = n.checked_mul(size).ok_or_else(|| at(Error::corrupt("a chunk larger than memory")))?;
+        check_earned(chunk.block.stored_bytes, len as u64).map_err(at)?;
+        let mut values = zeroed(len)?;
         let mut validity = schema.nullable.then(|| vec![0; n]);
         let shape = vec![n as u64];
         let whole = Region { start: vec![0], count: shape.clone(), step: vec![1] };
@@ -365,7 +373,10 @@ impl Version {
         let plan = piece.overlap.to_region(shape);
         match loaded {
             Loaded::Staged(e) => put_elements(&plan, e, target, size),
-            Loaded::Unwritten => put_elements(&plan, &Elements::filled(schema, piece.elements), target, size),
+            Loaded::Unwritten => {
+                put_fill(&plan, &Elements::filled(schema, 1), target, size);
+                Ok(())
+            }
             Loaded::Block(chunk, bytes) => {
                 let mut put = || {
                     let bytes = slice(chunk, bytes)?;
@@ -373,7 +384,8 @@ impl Version {
                     if let (Some(mask), Some(validity)) = (mask, &mut target.validity) {
                         plan.copy_bytes(&chunk::unpack_mask(mask, piece.elements)?, 0, validity, 1)?;
                     }
-                    let mut raw = vec![0; piece.elements * size];
+                    check_earned(values.len() as u64, (piece.elements as u64).saturating_mul(size as u64))?;
+                    let mut raw = zeroed(piece.elements * size)?;
                     chunk::decode_fixed(schema, values, &mut raw)?;
                     plan.copy_bytes(&raw, 0, target.values, size)
                 };
@@ -385,6 +397,26 @@ impl Version {
             }
         }
     }
+}
+
+/// Repeats one element. The chunk itself may be larger than memory: it is not there.
+fn put_fill(plan: &CopyPlan, one: &Elements, target: &mut Target<'_>, size: usize) {
+    let element = one.values.fixed().unwrap_or_default();
+    let zeros = element.iter().all(|b| *b == 0);
+    plan.for_each_run(|_, t, n| {
+        if let Some(dst) = target.values.get_mut(t * size..(t + n) * size) {
+            if zeros {
+                dst.fill(0);
+            } else {
+                dst.chunks_exact_mut(size).for_each(|d| d.copy_from_slice(element));
+            }
+        }
+        if let (Some(v), Some(out)) = (&one.validity, &mut target.validity)
+            && let Some(dst) = out.get_mut(t..t + n)
+        {
+            dst.fill(v.first().copied().unwrap_or(0));
+        }
+    });
 }
 
 fn put_elements(plan: &CopyPlan, e: &Elements, target: &mut Target<'_>, size: usize) -> Result<()> {
@@ -439,7 +471,8 @@ impl Frames<'_> {
             (Some(f), Some(l)) => (f.raw().start, l.raw().end),
             _ => (0, 0),
         };
-        let mut raw = vec![0; (end - start) as usize];
+        check_earned(self.block.stored_bytes, end - start)?;
+        let mut raw = zeroed((end - start) as usize)?;
         for frame in frames {
             let (from, to) = ((frame.raw().start - start) as usize, (frame.raw().end - start) as usize);
             if let Some(dst) = raw.get_mut(from..to) {

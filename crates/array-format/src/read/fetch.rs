@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 
 use array_format_core::address::{BlockId, ObjectId};
 use array_format_core::block::BlockMeta;
-use array_format_core::checksum::verify;
+use array_format_core::buffer::zeroed;
+use array_format_core::checksum::{check_earned, verify};
 use array_format_core::codec::CompressionCodec;
 use array_format_core::format::constants::MAX_BLOCK_BYTES;
 use array_format_core::{Error, Result};
@@ -84,7 +85,8 @@ impl Version {
             if block.decoded_bytes > MAX_BLOCK_BYTES {
                 return Err(Error::corrupt(format!("a block of {} decoded bytes", block.decoded_bytes)));
             }
-            let mut decoded = vec![0; block.decoded_bytes as usize];
+            check_earned(block.stored_bytes, block.decoded_bytes)?;
+            let mut decoded = zeroed(block.decoded_bytes as usize)?;
             self.codec(block)?.decompress(&block.codec.params, stored, &mut decoded)?;
             self.objects.counting.decoded_blocks.fetch_add(1, Ordering::Relaxed);
             Ok(Bytes::from(decoded))

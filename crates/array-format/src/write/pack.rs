@@ -1,5 +1,6 @@
 //! From chunks to blocks: `docs/format.md` section 9.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use array_format_core::Result;
@@ -7,7 +8,8 @@ use array_format_core::block::{ChunkRef, CodecRecord};
 use array_format_core::buffer::{Elements, Values};
 use array_format_core::checksum::checksum;
 use array_format_core::chunk;
-use array_format_core::codec::CompressionCodec;
+use array_format_core::codec::{CompressionCodec, Filter, encode_filters};
+use array_format_core::dtype::DType;
 use array_format_core::format::constants::MAX_BLOCK_BYTES;
 use array_format_core::framed;
 use array_format_core::schema::ArraySchema;
@@ -55,8 +57,24 @@ fn frame_bytes(schema: &ArraySchema, extents: &[u64], target: u64) -> u64 {
     target.div_ceil(size) * size
 }
 
+/// The elements as readers will find them. Bit rounding is the one filter that changes values, and statistics of what they were
+/// before would lead readers past the rounded ones.
+fn as_read(job: &ChunkJob) -> Result<Cow<'_, Elements>> {
+    match (job.schema.filters.split_first(), &job.elements.values, job.schema.dtype) {
+        (Some((round @ Filter::BitRound { .. }, _)), Values::Fixed(bytes), DType::Scalar(item)) => {
+            let values = Values::Fixed(encode_filters(&[*round], item, bytes)?.into_owned());
+            Ok(Cow::Owned(Elements {
+                dtype: job.schema.dtype,
+                values,
+                validity: job.elements.validity.clone(),
+            }))
+        }
+        _ => Ok(Cow::Borrowed(&*job.elements)),
+    }
+}
+
 fn encode(job: &ChunkJob, config: &FileConfig) -> Result<(Encoded, Statistics)> {
-    let statistics = Statistics::of(&job.elements);
+    let statistics = Statistics::of(as_read(job)?.as_ref());
     let frame = frame_bytes(&job.schema, &job.extents, config.frame_bytes as u64);
     let raw = job.elements.values.heap_bytes() as u64;
     let encoded = if matches!(job.elements.values, Values::Fixed(_)) && raw >= frame.saturating_mul(2) {
