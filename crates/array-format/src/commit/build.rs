@@ -352,7 +352,9 @@ impl Builder<'_> {
         Ok(())
     }
 
-    async fn table_chunk(&self, base: Option<&Node>, coords: &[u64]) -> Result<Option<(ChunkRef, u64)>> {
+    // `&mut self` here and below although nothing changes: an upload is `Send` but not `Sync`, and a future that holds `&self` could
+    // not be given to a runtime.
+    async fn table_chunk(&mut self, base: Option<&Node>, coords: &[u64]) -> Result<Option<(ChunkRef, u64)>> {
         let Some(base) = base else { return Ok(None) };
         let row = self.view.version.chunk(base.id, coords).await?;
         Ok(row.and_then(|r| r.chunk.map(|c| (c, r.version))))
@@ -376,7 +378,7 @@ impl Builder<'_> {
 
     /// Statistics of the whole array after the commit.
     async fn fold(
-        &self,
+        &mut self,
         node: &Node,
         base: Option<&Node>,
         pending_id: u64,

@@ -1,0 +1,23 @@
+//! The cases. What each of them writes is frozen with its golden file: for something new, add a case.
+
+mod codecs_filters;
+mod compacted;
+mod every_type;
+mod groups;
+mod layers;
+mod many;
+
+use super::Fixture;
+
+/// Makes a golden file.
+pub(crate) type Case = fn() -> Fixture;
+
+pub(crate) const ALL: [Case; 7] = [
+    every_type::every_type,
+    layers::layers,
+    codecs_filters::codecs_filters,
+    compacted::compacted,
+    compacted::compacted_keeping_versions,
+    many::many,
+    groups::groups,
+];
