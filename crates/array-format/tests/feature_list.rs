@@ -284,3 +284,35 @@ fn handles_and_snapshots_cross_threads() {
         }
     });
 }
+
+#[tokio::test]
+async fn every_call_can_be_spawned_on_a_runtime() {
+    fn send<F: std::future::Future + Send>(future: F) -> F {
+        future
+    }
+    let mut f = send(ArrayFile::create_memory(FileConfig::default())).await.unwrap();
+    f.define_array::<f32>("x", vec!["n".into()], vec![4], Some(vec![2]), None).unwrap();
+    send(f.write_array("x", vec![], ramp(4).view())).await.unwrap();
+    send(f.set_attribute("x", "a", 1i32)).await.unwrap();
+    send(f.flush()).await.unwrap();
+    send(f.resize("x", vec![6])).await.unwrap();
+    send(f.append("x", 0, ramp(1).view())).await.unwrap();
+    send(f.rename("x", "y")).await.unwrap();
+    send(f.flush()).await.unwrap();
+    assert_eq!(send(f.read_array::<f32>("y", vec![], vec![])).await.unwrap().len(), 7);
+    send(f.attributes("y")).await.unwrap();
+    send(f.attribute_index("a")).await.unwrap();
+    send(f.statistics_index()).await.unwrap();
+    send(f.chunks_where("y", None, None)).await.unwrap();
+    send(f.versions()).await.unwrap();
+    send(f.diff(1, 2)).await.unwrap();
+    send(f.refresh()).await.unwrap();
+    send(f.verify(VerifyOptions::default())).await.unwrap();
+    send(f.compact()).await.unwrap();
+    send(f.garbage_collect(GcOptions::default())).await.unwrap();
+    send(f.delete("y")).await.unwrap();
+    send(f.discard()).await.unwrap();
+    let storage = InMemoryStorage::default();
+    send(ArrayFile::create(storage.clone(), "a.af", FileConfig::default())).await.unwrap();
+    send(ArrayFile::open(storage, "a.af", FileConfig::default())).await.unwrap();
+}
