@@ -126,16 +126,22 @@ pub struct Elements {
 
 impl Elements {
     /// `n` times the element that stands for what was never written.
-    pub fn filled(schema: &crate::schema::ArraySchema, n: usize) -> Self {
+    ///
+    /// # Errors
+    /// As [`zeroed`].
+    pub fn filled(schema: &crate::schema::ArraySchema, n: usize) -> Result<Self> {
         let dtype = schema.dtype;
+        // Elements of varying length have a word each besides.
+        let fill_bytes = schema.fill.as_ref().map_or(0, Vec::len) + 8;
+        zeroed(n.saturating_mul(dtype.fixed_size_bytes().unwrap_or(fill_bytes)))?;
         let zero = vec![0; dtype.fixed_size_bytes().unwrap_or(0)];
         let fill = schema.fill.as_deref().unwrap_or(&zero);
         let valid = u8::from(schema.fill.is_some());
-        Self {
+        Ok(Self {
             dtype,
             values: Values::repeat(dtype, fill, n),
             validity: schema.nullable.then(|| vec![valid; n]),
-        }
+        })
     }
 
     /// Number of elements.

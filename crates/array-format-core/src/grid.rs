@@ -105,6 +105,9 @@ impl Region {
     }
 }
 
+/// Most cells that one call works on: a chunk of one element each, they take some GiB of memory.
+pub const MAX_CELLS: u64 = 1 << 24;
+
 /// The regular tiling of an array; the chunks at the upper edges are clipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grid {
@@ -148,9 +151,22 @@ impl Grid {
     }
 
     /// The coordinates of all cells that `region` touches, in row-major order.
-    pub fn cells_of(&self, region: &Region) -> Vec<Vec<u64>> {
+    ///
+    /// # Errors
+    /// `InvalidArgument` for more than [`MAX_CELLS`].
+    pub fn cells_of(&self, region: &Region) -> Result<Vec<Vec<u64>>> {
         if region.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
+        }
+        let touched = (0..self.shape.len()).fold(1u64, |n, a| {
+            let last = region.start[a] + (region.count[a] - 1) * region.step[a];
+            let span = last / self.chunk[a] - region.start[a] / self.chunk[a] + 1;
+            n.saturating_mul(span.min(region.count[a]))
+        });
+        if touched > MAX_CELLS {
+            return Err(Error::invalid(format!(
+                "{touched} chunks at once; at most {MAX_CELLS} are possible: read or write smaller parts"
+            )));
         }
         let axes: Vec<Vec<u64>> = (0..self.shape.len())
             .map(|a| {
@@ -169,11 +185,14 @@ impl Grid {
                 .flat_map(|head: &Vec<u64>| axis.iter().map(move |k| [head.as_slice(), &[*k]].concat()))
                 .collect();
         }
-        cells
+        Ok(cells)
     }
 
     /// The coordinates of all cells, in row-major order.
-    pub fn all_cells(&self) -> Vec<Vec<u64>> {
+    ///
+    /// # Errors
+    /// As [`Grid::cells_of`].
+    pub fn all_cells(&self) -> Result<Vec<Vec<u64>>> {
         let whole = Region {
             start: vec![0; self.shape.len()],
             count: self.shape.clone(),
@@ -400,7 +419,7 @@ mod tests {
             let whole: Vec<u8> = (0..n as u32).flat_map(u32::to_le_bytes).collect();
             let all = Region::new(&[], &[], &shape).unwrap();
             let mut out = vec![0xff; region.len().unwrap() * 4];
-            for cell in grid.cells_of(&region) {
+            for cell in grid.cells_of(&region).unwrap() {
                 let mut bytes = vec![0; element_count(&grid.extents(&cell)).unwrap() * 4];
                 grid.overlap(&cell, &all).unwrap().to_cell(&shape).copy_bytes(&whole, 0, &mut bytes, 4).unwrap();
                 let Some(o) = grid.overlap(&cell, &region) else { continue };

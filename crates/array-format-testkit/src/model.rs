@@ -2,8 +2,10 @@
 
 mod check;
 mod element;
+mod merge;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use array_format::Value;
 
@@ -28,8 +30,10 @@ pub struct ModelArray {
 }
 
 /// An array or an explicit group.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ModelNode {
+    /// Stays with the node when it is renamed.
+    pub id: u64,
     /// `None`: a group.
     pub array: Option<ModelArray>,
     /// Attributes by name.
@@ -43,7 +47,15 @@ pub struct ModelState {
     pub nodes: BTreeMap<String, ModelNode>,
 }
 
-/// A change. Names of groups are resolved to the nodes below them, so that it means the same on top of others' commits.
+impl ModelNode {
+    /// A new node: an array, or a group.
+    pub fn new(array: Option<ModelArray>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), array, attributes: BTreeMap::new() }
+    }
+}
+
+/// A change. Names of groups are resolved to the nodes below them.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// A new array, or an explicit group.
@@ -110,7 +122,10 @@ impl ModelArray {
     }
 
     fn resize(&mut self, shape: &[u64]) {
-        let old = std::mem::replace(self, Self::new(self.kind, shape.to_vec(), self.chunk.clone(), self.fill.clone()));
+        let old = std::mem::replace(
+            self,
+            Self::new(self.kind, shape.to_vec(), self.chunk.clone(), self.fill.clone()),
+        );
         let mut cells = BTreeSet::new();
         for index in indices(shape) {
             cells.insert(self.cell(&index));
@@ -203,7 +218,7 @@ impl ModelState {
                     if !self.is_group(path) {
                         return false;
                     }
-                    self.nodes.insert(path.clone(), ModelNode::default());
+                    self.nodes.insert(path.clone(), ModelNode::new(None));
                 }
                 if let Some(node) = self.nodes.get_mut(path) {
                     match value {

@@ -100,8 +100,9 @@ impl ArrayFile {
                     }
                 }
             }
-            self.replace_base().await?;
+            // The base may be what older versions need: it stays where they are kept.
             if !options.keep_versions {
+                self.replace_base().await?;
                 let version = self.view().version;
                 gc::collect(&version, gc::GcOptions::default()).await?;
             }
@@ -127,7 +128,9 @@ impl ArrayFile {
                 Ok(())
             }
             // The store cannot replace on condition: base and merged layer stay two objects. Or another compaction was first.
-            Err(e) if matches!(e.kind(), ErrorKind::Unsupported | ErrorKind::Conflict) => {
+            Err(e)
+                if matches!(e.kind(), ErrorKind::Unsupported | ErrorKind::Conflict | ErrorKind::NotFound) =>
+            {
                 tracing::debug!(error = %e, "the base stays");
                 Ok(())
             }
@@ -317,5 +320,5 @@ async fn merge(version: &Version, write_id: Id, mut sink: LayerSink) -> Result<B
         own_blocks,
     };
     let (upload, footer) = sink.close(footer).await?;
-    Ok(Built { upload, footer, ids: Default::default() })
+    Ok(Built { upload, footer, ids: Default::default(), inline: Default::default() })
 }

@@ -219,7 +219,10 @@ impl ArrayFile {
         self.edit(|p| {
             *p = Pending { new_nodes: p.new_nodes, edits: p.edits, ..Pending::default() };
             Ok(())
-        })
+        })?;
+        // If a commit without an answer happened it is as good as another's: `refresh` shows it.
+        self.inner.state.lock().unconfirmed = None;
+        Ok(())
     }
 
     /// Goes to the newest version of the file, keeping pending changes. Returns whether there was a newer one.
@@ -231,6 +234,8 @@ impl ArrayFile {
             return Ok(false);
         }
         let _gate = self.inner.gate.lock().await;
+        let before = self.view().version.number();
+        self.settle().await.map_err(|e| self.in_file(e))?;
         let old = self.view().version;
         let head = open_head(&self.inner.objects, None).await?;
         if head.file_id != old.head.file_id {
@@ -239,8 +244,13 @@ impl ArrayFile {
                 "another file was created at this path; open it anew",
             )));
         }
-        if head.footer.version <= old.number() {
-            return Ok(false);
+        if head.footer.version == old.number() {
+            // Another handle may have made it the base.
+            self.set_head(head);
+            return Ok(old.number() > before);
+        }
+        if head.footer.version < old.number() {
+            return Ok(old.number() > before);
         }
         let version = Version { head: Arc::new(head), ..old };
         self.rebase(version).await?;

@@ -464,12 +464,12 @@ impl Snapshot {
         }
         let Some(grid) = grid(&array.node) else { return Ok(Vec::new()) };
         let mut chunks = self.chunks(name).await?;
-        if fill_may_match(&array.schema, min.as_ref(), max.as_ref())
+        if fill_may_match(&array.schema, min.as_ref(), max.as_ref())?
             && (chunks.len() as u64) < grid.cell_count()
         {
             let written: std::collections::HashSet<Vec<u64>> =
                 chunks.iter().map(|c| c.coords.clone()).collect();
-            for coords in grid.all_cells().into_iter().filter(|c| !written.contains(c)) {
+            for coords in grid.all_cells().map_err(&place)?.into_iter().filter(|c| !written.contains(c)) {
                 let (start, shape) = (grid.origin(&coords), grid.extents(&coords));
                 chunks.push(ChunkInfo {
                     coords,
@@ -499,8 +499,8 @@ fn info(name: &str, found: &FoundArray) -> ArrayInfo {
 }
 
 /// Whether an element that was never written may lie in a range.
-fn fill_may_match(schema: &ArraySchema, min: Option<&Value>, max: Option<&Value>) -> bool {
-    Statistics::of(&Elements::filled(schema, 1)).may_contain(min, max)
+fn fill_may_match(schema: &ArraySchema, min: Option<&Value>, max: Option<&Value>) -> Result<bool> {
+    Ok(Statistics::of(&Elements::filled(schema, 1)?).may_contain(min, max))
 }
 
 fn check_readable<T: ArrayElement>(schema: &ArraySchema) -> Result<()> {

@@ -1,5 +1,7 @@
 //! The golden files: read by the library, and written by it once more.
 
+#![allow(clippy::unwrap_used, reason = "the lints exempt tests, but not the helpers beside them")]
+
 mod golden_files;
 
 use std::path::{Path, PathBuf};

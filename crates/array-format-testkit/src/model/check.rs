@@ -29,7 +29,8 @@ pub fn recompute<'a>(items: impl Iterator<Item = &'a Item>) -> Statistics {
     }
     let long = |v: &Value| v.as_str().is_some_and(|s| s.len() > 64);
     let bounds = bounds.filter(|(min, max)| !long(min) && !long(max));
-    let zero = |v: Value, zero: f64| if v.as_f64() == Some(0.0) && v.type_name() == "f64" { zero.into() } else { v };
+    let zero =
+        |v: Value, zero: f64| if v.as_f64() == Some(0.0) && v.type_name() == "f64" { zero.into() } else { v };
     let bounds = bounds.map(|(min, max)| (zero(min, -0.0), zero(max, 0.0)));
     Statistics { bounds, loose: false, counts: Some(counts) }
 }
@@ -56,7 +57,8 @@ pub async fn check_snapshot(found: &Snapshot, model: &ModelState, what: &str) {
     assert_eq!(found.list_arrays().await.expect(what), model.arrays(), "arrays, {what}");
     assert_eq!(found.list_groups().await.expect(what), model.groups(), "groups, {what}");
     for (path, node) in &model.nodes {
-        let attributes = found.attributes(path).await.unwrap_or_else(|e| panic!("attributes of {path}, {what}: {e}"));
+        let attributes =
+            found.attributes(path).await.unwrap_or_else(|e| panic!("attributes of {path}, {what}: {e}"));
         let expected: Vec<_> = node.attributes.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         assert_eq!(attributes, expected, "attributes of {path:?}, {what}");
         if let Some(array) = &node.array {
@@ -101,7 +103,12 @@ async fn check_statistics(found: &Snapshot, path: &str, array: &ModelArray, what
     assert!(chunks.iter().map(|c| &c.coords).eq(expected.keys()), "written chunks of {path}, {what}");
     for (chunk, items) in chunks.iter().zip(expected.values()) {
         assert_eq!(chunk.shape.iter().product::<u64>(), items.len() as u64, "{path}, {what}");
-        assert_eq!(chunk.statistics, recompute(items.iter().copied()), "chunk {:?} of {path}, {what}", chunk.coords);
+        assert_eq!(
+            chunk.statistics,
+            recompute(items.iter().copied()),
+            "chunk {:?} of {path}, {what}",
+            chunk.coords
+        );
     }
     let all = found.statistics(path).await.expect(what);
     assert_eq!(all.elements, array.data.len() as u64, "{path}, {what}");

@@ -99,10 +99,16 @@ impl Kind {
     ) -> Result<()> {
         macro_rules! write {
             ($t:ty, $item:path, $from:path, $to:path) => {
-                file.write_array::<$t>(path, start, array::<$t>(shape, items, &|i| match i {
-                    $item(v) => Some($from(v.clone())),
-                    _ => None,
-                }).view()).await
+                file.write_array::<$t>(
+                    path,
+                    start,
+                    array::<$t>(shape, items, &|i| match i {
+                        $item(v) => Some($from(v.clone())),
+                        _ => None,
+                    })
+                    .view(),
+                )
+                .await
             };
         }
         by_kind!(self, write)
@@ -122,10 +128,16 @@ impl Kind {
     ) -> Result<()> {
         macro_rules! append {
             ($t:ty, $item:path, $from:path, $to:path) => {
-                file.append::<$t>(path, axis, array::<$t>(shape, items, &|i| match i {
-                    $item(v) => Some($from(v.clone())),
-                    _ => None,
-                }).view()).await
+                file.append::<$t>(
+                    path,
+                    axis,
+                    array::<$t>(shape, items, &|i| match i {
+                        $item(v) => Some($from(v.clone())),
+                        _ => None,
+                    })
+                    .view(),
+                )
+                .await
             };
         }
         by_kind!(self, append)
@@ -173,5 +185,6 @@ impl Item {
 fn array<T>(shape: &[u64], items: &[Item], value: &dyn Fn(&Item) -> Option<T>) -> ArrayD<T> {
     let dims: Vec<usize> = shape.iter().map(|n| *n as usize).collect();
     let values = items.iter().filter_map(value).collect();
-    ArrayD::from_shape_vec(IxDyn(&dims), values).expect("as many items as the shape says, of the array's kind")
+    ArrayD::from_shape_vec(IxDyn(&dims), values)
+        .expect("as many items as the shape says, of the array's kind")
 }

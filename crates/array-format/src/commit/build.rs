@@ -39,6 +39,8 @@ pub(crate) struct Built {
     pub(crate) footer: Footer,
     /// The ids that new nodes got.
     pub(crate) ids: BTreeMap<u64, u64>,
+    /// The chunks in the rows of changed nodes, by the nodes' ids.
+    pub(crate) inline: BTreeMap<u64, (ChunkRef, u64)>,
 }
 
 /// All rows that a commit adds, sorted.
@@ -88,7 +90,7 @@ pub(crate) async fn build(
     let stored = builder.store_chunks().await?;
     for (path, staged) in &pending.nodes {
         match staged {
-            Staged::Gone(_) => builder.remove(path).await?,
+            Staged::Gone => builder.remove(path).await?,
             Staged::Node(s) => builder.put(path, s, &stored).await?,
         }
     }
@@ -225,7 +227,8 @@ impl Builder<'_> {
             }
             None => {
                 if let Some(NodeRow { node: Some(_), .. }) = self.view.version.node(path).await?
-                    && !matches!(self.pending.nodes.get(path), Some(Staged::Node(s)) if self.replaces(path, s))
+                    && !staged.checked
+                    && !staged.hides
                 {
                     return Err(Error::new(
                         ErrorKind::AlreadyExists,
@@ -266,11 +269,6 @@ impl Builder<'_> {
         }
         self.rows.nodes.insert(path.to_owned(), NodeRow { path: path.to_owned(), version, node: Some(node) });
         Ok(())
-    }
-
-    /// Whether a new node stands where the user deleted or moved the old one: then it was checked when it was defined.
-    fn replaces(&self, _path: &str, staged: &StagedNode) -> bool {
-        staged.checked
     }
 
     /// Counts what stood at a path as gone, unless it moved.
@@ -416,6 +414,8 @@ impl Builder<'_> {
         let drop_tombstones = kept.is_empty();
         let mut run = Run::default();
         let rows = std::mem::take(&mut self.rows);
+        let nodes = rows.nodes.values().filter_map(|r| r.node.as_ref());
+        let inline = nodes.filter_map(|n| Some((n.id, n.chunk.clone()?))).collect();
         let m = Merge { version: &version, runs: merged, drop_tombstones };
         let sink = &mut self.sink;
         run.directories
@@ -460,7 +460,7 @@ impl Builder<'_> {
             own_blocks,
         };
         let (upload, footer) = self.sink.close(footer).await?;
-        Ok(Built { upload, footer, ids: self.ids })
+        Ok(Built { upload, footer, ids: self.ids, inline })
     }
 }
 

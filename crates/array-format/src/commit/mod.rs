@@ -6,11 +6,13 @@
 pub(crate) mod build;
 pub(crate) mod publish;
 pub(crate) mod rebase;
+mod rest;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use array_format_core::address::ObjectId;
+use array_format_core::block::ChunkRef;
 use array_format_core::footer::{Cause, Footer, ObjectEntry};
 use array_format_core::format::trailer::Id;
 use array_format_core::{Error, ErrorKind, Result};
@@ -20,7 +22,7 @@ use crate::file::ArrayFile;
 use crate::index::Version;
 use crate::layer::{Head, Objects, names, open_head};
 use crate::storage::FinishMode;
-use crate::write::pending::{NEW_NODE, Pending, Staged};
+use crate::write::pending::Pending;
 use crate::write::sink::LayerSink;
 use publish::Outcome;
 
@@ -35,6 +37,8 @@ pub(crate) struct Attempt {
     /// What it would commit, and the ids that it gave to new nodes.
     pub(crate) pending: Arc<Pending>,
     pub(crate) ids: BTreeMap<u64, u64>,
+    /// Chunks that stand in the rows of its nodes, by the nodes' ids, with the versions that wrote them.
+    pub(crate) inline: BTreeMap<u64, (ChunkRef, u64)>,
 }
 
 /// Writes version 0: an empty file.
@@ -135,13 +139,14 @@ impl ArrayFile {
             if pending.is_empty() {
                 return Ok(version.number());
             }
+            self.check_definitions().await?;
             let next = version.number() + 1;
             let write_id = self.inner.config.new_id();
             let path = names::sidecar(&version.objects.path, &version.head.file_id, ObjectId::Layer(next));
             let upload = version.objects.storage.upload(&path).await?;
             let sink = LayerSink::begin(upload, version.head.file_id, next, write_id).await?;
             let built = build::build(&version, &pending, message, write_id, sink).await?;
-            let attempt = Attempt { version: next, write_id, pending, ids: built.ids };
+            let attempt = Attempt { version: next, write_id, pending, ids: built.ids, inline: built.inline };
             // From here on the commit may happen without us hearing of it.
             self.inner.state.lock().unconfirmed = Some(attempt.clone());
             match publish::publish(&version, built.upload, next, write_id).await {
@@ -172,7 +177,7 @@ impl ArrayFile {
     }
 
     /// Finds out what became of a commit without an answer.
-    async fn settle(&self) -> Result<()> {
+    pub(crate) async fn settle(&self) -> Result<()> {
         let Some(attempt) = self.inner.state.lock().unconfirmed.clone() else { return Ok(()) };
         let version = self.view().version;
         let found = publish::committed_as(&version, attempt.version, attempt.write_id).await?;
@@ -200,76 +205,8 @@ impl ArrayFile {
         let rest = if state.pending.edits == attempt.pending.edits {
             Pending { new_nodes: state.pending.new_nodes, edits: state.pending.edits, ..Pending::default() }
         } else {
-            changed_since(&state.pending, attempt)
+            rest::changed_since(&state.pending, attempt)
         };
         state.pending = Arc::new(rest);
-    }
-}
-
-/// What was added to the pending changes since an attempt took them. Everything that waits is excluded by the gate while an
-/// attempt is under way, but an attempt can be dropped and found committed later.
-fn changed_since(now: &Pending, attempt: &Attempt) -> Pending {
-    let then = &attempt.pending;
-    let real = |id: u64| attempt.ids.get(&id).copied().unwrap_or(id);
-    let mut rest = Pending { new_nodes: now.new_nodes, edits: now.edits, ..Pending::default() };
-    for (id, chunks) in &now.chunks {
-        let old = then.chunks.get(id);
-        for (coords, chunk) in chunks {
-            let same = old.and_then(|o| o.get(coords)).is_some_and(|o| same_chunk(o, chunk));
-            if !same {
-                rest.chunks.entry(real(*id)).or_default().insert(coords.clone(), chunk.clone());
-            }
-        }
-    }
-    for (id, attributes) in &now.attributes {
-        let old = then.attributes.get(id);
-        for (name, value) in attributes {
-            if old.and_then(|o| o.get(name)) != Some(value) {
-                rest.attributes.entry(real(*id)).or_default().insert(name.clone(), value.clone());
-            }
-        }
-    }
-    for (path, staged) in &now.nodes {
-        match (staged, then.nodes.get(path)) {
-            (Staged::Gone(_), Some(Staged::Gone(_))) => {}
-            (Staged::Gone(_), old) => {
-                if old.is_some() || then.nodes.is_empty() || !then.nodes.contains_key(path) {
-                    rest.nodes.insert(path.clone(), staged.clone());
-                }
-            }
-            (Staged::Node(s), old) => {
-                let mut s = s.clone();
-                let was = s.node.id;
-                s.node.id = real(was);
-                if let Some(Staged::Node(o)) = old
-                    && o.node.id == was
-                {
-                    let touched =
-                        rest.chunks.contains_key(&s.node.id) || rest.attributes.contains_key(&s.node.id);
-                    let same_definition = o.node.shape == s.node.shape && o.node.schema == s.node.schema;
-                    if same_definition && !touched {
-                        continue;
-                    }
-                    s.origin = Some(path.clone());
-                    s.redefined = !same_definition;
-                } else if was & NEW_NODE != 0 && attempt.ids.contains_key(&was) {
-                    // Committed under another path, and renamed since.
-                    let committed =
-                        then.nodes.iter().find(|(_, n)| matches!(n, Staged::Node(n) if n.node.id == was));
-                    s.origin = committed.map(|(p, _)| p.clone());
-                }
-                rest.nodes.insert(path.clone(), Staged::Node(s));
-            }
-        }
-    }
-    rest
-}
-
-fn same_chunk(a: &crate::write::pending::StagedChunk, b: &crate::write::pending::StagedChunk) -> bool {
-    use crate::write::pending::StagedChunk::{Data, Erased};
-    match (a, b) {
-        (Data(a), Data(b)) => Arc::ptr_eq(a, b),
-        (Erased, Erased) => true,
-        _ => false,
     }
 }

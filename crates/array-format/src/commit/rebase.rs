@@ -13,6 +13,12 @@ impl ArrayFile {
     /// # Errors
     /// `Conflict` that names the first overlap; then the handle stays where it was. `SnapshotExpired` if it is another file.
     pub(crate) async fn rebase(&self, version: Version) -> Result<()> {
+        while !self.try_rebase(&version).await? {}
+        Ok(())
+    }
+
+    /// `false` if something was defined while it waited: `define` does not wait for the gate.
+    async fn try_rebase(&self, version: &Version) -> Result<bool> {
         let (seen, pending, file_id) = {
             let state = self.inner.state.lock();
             (state.version.number(), state.pending.clone(), state.version.head.file_id)
@@ -23,7 +29,7 @@ impl ArrayFile {
                 "another file was created at this path; open it anew",
             ));
         }
-        check(&version, &pending, seen).await?;
+        check(version, &pending, seen).await?;
         let mut rebased = (*pending).clone();
         for (path, staged) in &mut rebased.nodes {
             if let Staged::Node(s) = staged
@@ -35,9 +41,12 @@ impl ArrayFile {
             }
         }
         let mut state = self.inner.state.lock();
+        if state.pending.edits != pending.edits {
+            return Ok(false);
+        }
         state.pending = std::sync::Arc::new(rebased);
-        state.version = version;
-        Ok(())
+        state.version = version.clone();
+        Ok(true)
     }
 }
 
@@ -54,6 +63,7 @@ fn take_over(staged: &mut StagedNode, node: array_format_core::format::nodes::No
         }
     }
     staged.node.keys = std::sync::Arc::new(keys);
+    staged.keys_below = node.keys;
     staged.node.chunk = node.chunk;
     if !staged.redefined {
         staged.node.shape = node.shape;
@@ -74,18 +84,31 @@ async fn check(version: &Version, pending: &Pending, seen: u64) -> Result<()> {
     for (path, staged) in &pending.nodes {
         let row = version.node(path).await?;
         match staged {
-            Staged::Gone(below) => {
-                if *below {
-                    check_unchanged(version, path, row, seen).await?;
+            Staged::Gone => check_discarded(version, path, row, seen).await?,
+            Staged::Node(s) => {
+                if s.hides {
+                    check_discarded(version, path, row.clone(), seen).await?;
                 }
+                check_node(version, pending, path, s, row, seen).await?;
             }
-            Staged::Node(s) => check_node(version, pending, path, s, row, seen).await?,
         }
     }
     Ok(())
 }
 
-/// What is deleted must be as it was seen, data included.
+/// What is deleted must be as it was seen, data and attributes included.
+async fn check_discarded(version: &Version, path: &str, row: Option<NodeRow>, seen: u64) -> Result<()> {
+    // It was there, or it would not have to be discarded.
+    let Some(node) = row.as_ref().and_then(|r| r.node.as_ref()) else { return Err(gone(path)) };
+    for name in node.keys.iter() {
+        if version.attribute(name, node.id).await?.is_some_and(|a| a.0 > seen) {
+            return Err(conflict(path, &format!("attribute {name:?}")));
+        }
+    }
+    check_unchanged(version, path, row, seen).await
+}
+
+/// Definition and data must be as they were seen.
 async fn check_unchanged(version: &Version, path: &str, row: Option<NodeRow>, seen: u64) -> Result<()> {
     let Some(row) = row else { return Ok(()) };
     if row.version > seen {
@@ -148,7 +171,9 @@ async fn check_node(
         }
     }
     for name in pending.attributes.get(&node.id).into_iter().flat_map(|a| a.keys()) {
-        if version.attribute(name, node.id).await?.is_some_and(|a| a.0 > seen) {
+        // The tombstone of one that was removed may be gone.
+        let came_or_went = node.keys.contains(name) != staged.keys_below.contains(name);
+        if came_or_went || version.attribute(name, node.id).await?.is_some_and(|a| a.0 > seen) {
             return Err(conflict(path, &format!("attribute {name:?}")));
         }
     }

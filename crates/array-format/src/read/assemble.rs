@@ -84,7 +84,7 @@ impl View {
         let mut slabs: Vec<Slab<'_>> = Vec::new();
         let (mut rest, mut rest_validity) = (values, validity.take());
         let row_elements: u64 = region.count.iter().skip(1).product();
-        for cells in grid.cells_of(region).chunk_by(|a, b| a.first() == b.first()) {
+        for cells in grid.cells_of(region)?.chunk_by(|a, b| a.first() == b.first()) {
             let mut pieces = Vec::new();
             for coords in cells {
                 let Some(overlap) = grid.overlap(coords, region) else { continue };
@@ -125,7 +125,7 @@ impl View {
         let mut blocks = Vec::new();
         for (array, region) in wanted {
             let Some(grid) = grid(&array.node) else { continue };
-            for coords in grid.cells_of(region) {
+            for coords in grid.cells_of(region)? {
                 if let ChunkSource::Stored(chunk) = self.chunk(&array.node, &coords).await?
                     && chunk.block.frame_bytes == 0
                     && seen.insert(chunk.block.id)
@@ -140,11 +140,11 @@ impl View {
     async fn read_variable(&self, array: &FoundArray, region: &Region, n: usize) -> Result<Elements> {
         let Some(grid) = grid(&array.node) else { return Err(Error::invalid("not an array")) };
         let schema = &array.schema;
-        let mut chunks: Vec<Elements> = vec![Elements::filled(schema, 1)];
+        let mut chunks: Vec<Elements> = vec![Elements::filled(schema, 1)?];
         // Two words and, in the result, a length for every element.
         zeroed(n.checked_mul(24).ok_or_else(|| Error::invalid("a region larger than memory"))?)?;
         let mut places = vec![(0usize, 0usize); n];
-        for coords in grid.cells_of(region) {
+        for coords in grid.cells_of(region)? {
             let Some(overlap) = grid.overlap(&coords, region) else { continue };
             let elements = element_count(&overlap.cell)?;
             let chunk = match self.chunk(&array.node, &coords).await? {
@@ -178,11 +178,7 @@ impl View {
     pub(crate) async fn whole(&self, array: &FoundArray, grid: &Grid, coords: &[u64]) -> Result<Elements> {
         let n = element_count(&grid.extents(coords))?;
         match self.chunk(&array.node, coords).await? {
-            ChunkSource::Unwritten => {
-                let bytes = n.checked_mul(array.schema.dtype.fixed_size_bytes().unwrap_or(8).max(1));
-                zeroed(bytes.ok_or_else(|| Error::invalid("a chunk larger than memory"))?)?;
-                Ok(Elements::filled(&array.schema, n))
-            }
+            ChunkSource::Unwritten => Elements::filled(&array.schema, n),
             ChunkSource::Staged(e) => Ok((*e).clone()),
             ChunkSource::Stored(chunk) => self.version.whole_chunk(&array.schema, &chunk, n).await,
         }
@@ -242,7 +238,7 @@ impl Version {
         let shape = vec![n as u64];
         let whole = Region { start: vec![0], count: shape.clone(), step: vec![1] };
         let line = Grid { shape: shape.clone(), chunk: shape.iter().map(|n| (*n).max(1)).collect() };
-        let Some(overlap) = line.overlap(&[0], &whole) else { return Ok(Elements::filled(schema, n)) };
+        let Some(overlap) = line.overlap(&[0], &whole) else { return Elements::filled(schema, n) };
         let piece = Piece { source: ChunkSource::Stored(chunk.clone()), overlap, elements: n };
         let target = Target { values: &mut values, validity: validity.as_deref_mut() };
         self.fill(schema, vec![Slab { pieces: vec![piece], shape, target }]).await?;
@@ -374,7 +370,7 @@ impl Version {
         match loaded {
             Loaded::Staged(e) => put_elements(&plan, e, target, size),
             Loaded::Unwritten => {
-                put_fill(&plan, &Elements::filled(schema, 1), target, size);
+                put_fill(&plan, &Elements::filled(schema, 1)?, target, size);
                 Ok(())
             }
             Loaded::Block(chunk, bytes) => {

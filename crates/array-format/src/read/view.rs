@@ -67,7 +67,7 @@ impl View {
     /// The node at a path.
     pub(crate) async fn node(&self, path: &str) -> Result<Option<Node>> {
         match self.pending.nodes.get(path) {
-            Some(Staged::Gone(_)) => Ok(None),
+            Some(Staged::Gone) => Ok(None),
             Some(Staged::Node(staged)) => Ok(Some(staged.node.clone())),
             None => Ok(self.version.node(path).await?.and_then(|row| row.node)),
         }
@@ -92,7 +92,7 @@ impl View {
         for (path, staged) in staged {
             match staged {
                 Staged::Node(_) => return Ok(true),
-                Staged::Gone(_) => hidden.insert(path.as_str()),
+                Staged::Gone => hidden.insert(path.as_str()),
             };
         }
         if self.version.head.footer.arrays + self.version.head.footer.groups == 0 {

@@ -9,7 +9,7 @@ use array_format_core::schema::ArraySchema;
 use array_format_core::{Error, Result};
 use ndarray::{ArrayViewD, Axis, Slice};
 
-use super::pending::{StagedChunk, grid};
+use super::pending::{Pending, StagedChunk, grid};
 use super::stage::staged_mut;
 use crate::file::ArrayFile;
 use crate::read::view::FoundArray;
@@ -36,12 +36,14 @@ impl ArrayFile {
     ) -> Result<()> {
         let shape: Vec<u64> = view.shape().iter().map(|n| *n as u64).collect();
         let start = if start.is_empty() { vec![0; shape.len()] } else { start };
+        self.check_writable()?;
         let _gate = self.inner.gate.lock().await;
-        self.stage(name).await?;
         let array = self.view().array(name).await?;
         self.check_type::<T>(name, &array.schema)?;
         let region = self.region(name, &array, &start, &shape)?;
-        self.put_region(name, &array, &region, |overlap| from_view(&view, overlap)).await
+        let chunks =
+            self.parts(name, &array, &region, &mut Vec::new(), |overlap| from_view(&view, overlap)).await?;
+        self.put_chunks(name, chunks).await
     }
 
     /// Writes a region of elements whose type is known at run time only. See [`write_array`](Self::write_array).
@@ -55,14 +57,16 @@ impl ArrayFile {
         shape: Vec<u64>,
         elements: Elements,
     ) -> Result<()> {
+        self.check_writable()?;
         let _gate = self.inner.gate.lock().await;
-        self.stage(name).await?;
         let array = self.view().array(name).await?;
         let place = |e: Error| self.in_file(e.in_array(name));
         let start = if start.is_empty() { vec![0; shape.len()] } else { start };
         check_elements(&array.schema, &shape, &elements).map_err(place)?;
         let region = self.region(name, &array, &start, &shape)?;
-        self.put_region(name, &array, &region, |overlap| Ok(part_of(&elements, &shape, overlap))).await
+        let part = |overlap: &Overlap| Ok(part_of(&elements, &shape, overlap));
+        let chunks = self.parts(name, &array, &region, &mut Vec::new(), part).await?;
+        self.put_chunks(name, chunks).await
     }
 
     fn region(&self, name: &str, array: &FoundArray, start: &[u64], shape: &[u64]) -> Result<Region> {
@@ -92,45 +96,51 @@ impl ArrayFile {
         Ok(())
     }
 
-    /// Stages the chunks of a region; `part` gives the elements of an overlap, in row-major order.
-    async fn put_region(
+    /// What becomes of the chunks of a region; `part` gives the elements of an overlap, in row-major order. Changes nothing.
+    /// Takes what it changes from `reshaped`: chunks that a new shape has changed and that are not pending yet.
+    async fn parts(
         &self,
         name: &str,
         array: &FoundArray,
         region: &Region,
+        reshaped: &mut Vec<(Vec<u64>, StagedChunk)>,
         part: impl Fn(&Overlap) -> Result<Elements>,
-    ) -> Result<()> {
-        let Some(grid) = grid(&array.node) else { return Ok(()) };
+    ) -> Result<Vec<Part>> {
+        let Some(grid) = grid(&array.node) else { return Ok(Vec::new()) };
         let place = |e: Error| self.in_file(e.in_array(name));
-        let id = array.node.id;
-        for coords in grid.cells_of(region) {
+        let mut parts = Vec::new();
+        for coords in grid.cells_of(region).map_err(place)? {
             let Some(overlap) = grid.overlap(&coords, region) else { continue };
             let mut new = part(&overlap).map_err(place)?;
             if array.schema.nullable && new.validity.is_none() {
                 new.validity = Some(vec![1; new.len()]);
             }
-            let covered = region.covers(&grid.origin(&coords), &grid.extents(&coords));
-            let staged =
-                matches!(self.inner.state.lock().pending.chunk(id, &coords), Some(StagedChunk::Data(_)));
-            let below =
-                if covered || staged { None } else { Some(self.view().whole(array, &grid, &coords).await?) };
-            self.edit(|p| {
-                let chunks = p.chunks.entry(id).or_default();
-                if covered {
-                    chunks.insert(coords, StagedChunk::Data(Arc::new(new)));
-                    return Ok(());
-                }
-                if let Some(below) = below {
-                    chunks.insert(coords.clone(), StagedChunk::Data(Arc::new(below)));
-                }
-                match chunks.get_mut(&coords) {
-                    Some(StagedChunk::Data(e)) => overwrite(Arc::make_mut(e), &new, &overlap),
-                    _ => Err(Error::invalid("the chunk is gone")),
-                }
-            })
-            .map_err(place)?;
+            if region.covers(&grid.origin(&coords), &grid.extents(&coords)) {
+                parts.push(Part { coords, below: None, new, overlap: None });
+                continue;
+            }
+            let reshaped = reshaped.iter().position(|r| r.0 == coords).map(|i| reshaped.swap_remove(i).1);
+            let staged = matches!(
+                self.inner.state.lock().pending.chunk(array.node.id, &coords),
+                Some(StagedChunk::Data(_))
+            );
+            let below = match reshaped {
+                Some(StagedChunk::Data(e)) => Some(Arc::unwrap_or_clone(e)),
+                _ if staged => None,
+                _ => Some(self.view().whole(array, &grid, &coords).await.map_err(place)?),
+            };
+            parts.push(Part { coords, below, new, overlap: Some(overlap) });
         }
-        Ok(())
+        Ok(parts)
+    }
+
+    /// Makes parts pending, all of them at once.
+    async fn put_chunks(&self, name: &str, parts: Vec<Part>) -> Result<()> {
+        if parts.is_empty() {
+            return Ok(());
+        }
+        self.stage(name).await?;
+        self.edit(|p| put_parts(p, name, parts)).map_err(|e| self.in_file(e.in_array(name)))
     }
 
     /// Changes the shape. What lies outside of the new shape is gone; what is new reads as the fill value, also where
@@ -143,47 +153,49 @@ impl ArrayFile {
     /// Reads the chunks that the old or new edge cuts, and the index of the array's chunks; nothing if the old shape ends at chunk
     /// boundaries and only grows.
     pub async fn resize(&mut self, name: &str, shape: Vec<u64>) -> Result<()> {
+        self.check_writable()?;
         let _gate = self.inner.gate.lock().await;
-        self.resize_staged(name, shape).await
+        let array = self.view().array(name).await?;
+        let chunks = self.reshaped(name, &array, &shape).await?;
+        if shape == array.node.shape {
+            return Ok(());
+        }
+        self.stage(name).await?;
+        let place = |e: Error| self.in_file(e.in_array(name));
+        self.edit(|p| put_shape(p, name, shape, chunks)).map_err(place)
     }
 
-    async fn resize_staged(&self, name: &str, shape: Vec<u64>) -> Result<()> {
+    /// The chunks that another shape changes. Changes nothing.
+    async fn reshaped(
+        &self,
+        name: &str,
+        array: &FoundArray,
+        shape: &[u64],
+    ) -> Result<Vec<(Vec<u64>, StagedChunk)>> {
         let place = |e: Error| self.in_file(e.in_array(name));
-        self.stage(name).await?;
-        let view = self.view();
-        let array = view.array(name).await?;
         if shape.len() != array.node.shape.len() {
             let (n, rank) = (shape.len(), array.node.shape.len());
             return Err(place(Error::invalid(format!("a shape of {n} dimensions for an array of {rank}"))));
         }
-        array.schema.check(&shape).map_err(place)?;
-        let mut resized = array.clone();
-        resized.node.shape.clone_from(&shape);
-        let (Some(old), Some(new)) = (grid(&array.node), grid(&resized.node)) else { return Ok(()) };
-        let mut changes: Vec<(Vec<u64>, StagedChunk)> = Vec::new();
-        if !only_grows_at_boundaries(&old, &new) || array.schema.chunk_shape.is_none() {
-            for (coords, _) in view.written_chunks(&array.node).await? {
-                if !new.contains(&coords) {
-                    changes.push((coords, StagedChunk::Erased));
-                } else if old.extents(&coords) != new.extents(&coords) {
-                    let before = view.whole(&array, &old, &coords).await?;
-                    let after = reshape(&array.schema, &before, &old.extents(&coords), &new.extents(&coords));
-                    changes.push((coords, StagedChunk::Data(Arc::new(after.map_err(place)?))));
-                }
+        array.schema.check(shape).map_err(place)?;
+        let mut resized = array.node.clone();
+        resized.shape = shape.to_vec();
+        let mut changes = Vec::new();
+        let (Some(old), Some(new)) = (grid(&array.node), grid(&resized)) else { return Ok(changes) };
+        if only_grows_at_boundaries(&old, &new) && array.schema.chunk_shape.is_some() {
+            return Ok(changes);
+        }
+        let view = self.view();
+        for (coords, _) in view.written_chunks(&array.node).await? {
+            if !new.contains(&coords) {
+                changes.push((coords, StagedChunk::Erased));
+            } else if old.extents(&coords) != new.extents(&coords) {
+                let before = view.whole(array, &old, &coords).await?;
+                let after = reshape(&array.schema, &before, &old.extents(&coords), &new.extents(&coords));
+                changes.push((coords, StagedChunk::Data(Arc::new(after.map_err(place)?))));
             }
         }
-        drop(view);
-        self.edit(|p| {
-            let staged = staged_mut(p, name)?;
-            staged.node.shape = shape;
-            staged.redefined = true;
-            let id = staged.node.id;
-            if !changes.is_empty() {
-                p.chunks.entry(id).or_default().extend(changes);
-            }
-            Ok(())
-        })
-        .map_err(place)
+        Ok(changes)
     }
 
     /// Grows the array along `axis` and writes `view` into the new part.
@@ -199,10 +211,10 @@ impl ArrayFile {
         axis: usize,
         view: ArrayViewD<'_, T>,
     ) -> Result<()> {
+        self.check_writable()?;
         let place = |e: Error| self.in_file(e.in_array(name));
         let _gate = self.inner.gate.lock().await;
-        self.stage(name).await?;
-        let array = self.view().array(name).await?;
+        let mut array = self.view().array(name).await?;
         self.check_type::<T>(name, &array.schema)?;
         let before = array.node.shape.clone();
         let added: Vec<u64> = view.shape().iter().map(|n| *n as u64).collect();
@@ -220,11 +232,66 @@ impl ArrayFile {
         shape[axis] = before[axis]
             .checked_add(added[axis])
             .ok_or_else(|| place(Error::invalid("the array would have more than 2^64 elements")))?;
-        self.resize_staged(name, shape).await?;
-        let array = self.view().array(name).await?;
+        let mut chunks = self.reshaped(name, &array, &shape).await?;
+        if shape == before {
+            return Ok(());
+        }
+        array.node.shape.clone_from(&shape);
         let region = self.region(name, &array, &start, &added)?;
-        self.put_region(name, &array, &region, |overlap| from_view(&view, overlap)).await
+        let part = |overlap: &Overlap| from_view(&view, overlap);
+        let parts = self.parts(name, &array, &region, &mut chunks, part).await?;
+        self.stage(name).await?;
+        self.edit(|p| {
+            put_shape(p, name, shape, chunks)?;
+            put_parts(p, name, parts)
+        })
+        .map_err(place)
     }
+}
+
+/// What a region makes of a chunk.
+struct Part {
+    coords: Vec<u64>,
+    /// What it covers in part, unless that is pending already.
+    below: Option<Elements>,
+    new: Elements,
+    /// `None`: it covers the whole chunk.
+    overlap: Option<Overlap>,
+}
+
+fn put_parts(p: &mut Pending, name: &str, parts: Vec<Part>) -> Result<()> {
+    let id = staged_mut(p, name)?.node.id;
+    let chunks = p.chunks.entry(id).or_default();
+    for Part { coords, below, new, overlap } in parts {
+        let Some(overlap) = overlap else {
+            chunks.insert(coords, StagedChunk::Data(Arc::new(new)));
+            continue;
+        };
+        if let Some(below) = below {
+            chunks.insert(coords.clone(), StagedChunk::Data(Arc::new(below)));
+        }
+        match chunks.get_mut(&coords) {
+            Some(StagedChunk::Data(e)) => overwrite(Arc::make_mut(e), &new, &overlap)?,
+            _ => return Err(Error::invalid("the chunk is gone")),
+        }
+    }
+    Ok(())
+}
+
+fn put_shape(
+    p: &mut Pending,
+    name: &str,
+    shape: Vec<u64>,
+    chunks: Vec<(Vec<u64>, StagedChunk)>,
+) -> Result<()> {
+    let staged = staged_mut(p, name)?;
+    staged.node.shape = shape;
+    staged.redefined = true;
+    let id = staged.node.id;
+    if !chunks.is_empty() {
+        p.chunks.entry(id).or_default().extend(chunks);
+    }
+    Ok(())
 }
 
 fn only_grows_at_boundaries(old: &Grid, new: &Grid) -> bool {
@@ -236,7 +303,7 @@ fn only_grows_at_boundaries(old: &Grid, new: &Grid) -> bool {
 
 /// The elements of a chunk whose box changed.
 fn reshape(schema: &ArraySchema, before: &Elements, old: &[u64], new: &[u64]) -> Result<Elements> {
-    let mut after = Elements::filled(schema, element_count(new)?);
+    let mut after = Elements::filled(schema, element_count(new)?)?;
     let kept: Vec<u64> = old.iter().zip(new).map(|(a, b)| *a.min(b)).collect();
     let zero = vec![0; old.len()];
     let side = |cell: &[u64]| Overlap {

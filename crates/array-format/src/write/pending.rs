@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use array_format_core::block::ChunkRef;
 use array_format_core::buffer::Elements;
-use array_format_core::format::nodes::Node;
+use array_format_core::format::nodes::{KeySet, Node};
 use array_format_core::grid::Grid;
 use array_format_core::schema::Schema;
 use array_format_core::value::Value;
@@ -24,13 +24,17 @@ pub(crate) struct StagedNode {
     pub(crate) redefined: bool,
     /// Whether the path was checked not to exist in the version below.
     pub(crate) checked: bool,
+    /// Names of its attributes in the version below.
+    pub(crate) keys_below: KeySet,
+    /// Whether it stands where a node of the version below was deleted or renamed away.
+    pub(crate) hides: bool,
 }
 
 /// What a path means.
 #[derive(Debug, Clone)]
 pub(crate) enum Staged {
-    /// Deleted or renamed away. `true`: a node of the version below was there.
-    Gone(bool),
+    /// Deleted or renamed away: a node of the version below was there.
+    Gone,
     /// Something.
     Node(Box<StagedNode>),
 }
@@ -59,6 +63,14 @@ pub(crate) struct Pending {
     pub(crate) edits: u64,
 }
 
+impl StagedNode {
+    /// A node as it is in the version below, or one that is new.
+    pub(crate) fn new(node: Node, origin: Option<String>, checked: bool) -> Self {
+        let (redefined, keys_below) = (origin.is_none(), node.keys.clone());
+        Self { node, origin, redefined, checked, keys_below, hides: false }
+    }
+}
+
 impl Pending {
     pub(crate) fn is_empty(&self) -> bool {
         self.nodes.is_empty() && self.chunks.is_empty() && self.attributes.is_empty()
@@ -68,6 +80,28 @@ impl Pending {
     pub(crate) fn new_id(&mut self) -> u64 {
         self.new_nodes += 1;
         NEW_NODE | self.new_nodes
+    }
+
+    /// Puts a node at a path, whatever was deleted there before.
+    pub(crate) fn put(&mut self, path: &str, mut staged: Box<StagedNode>) {
+        staged.hides = matches!(self.nodes.get(path), Some(Staged::Gone));
+        self.nodes.insert(path.to_owned(), Staged::Node(staged));
+    }
+
+    /// Takes a node away from a path, and leaves behind what hides the one of the version below, if there is one.
+    pub(crate) fn take(&mut self, path: &str) -> Option<Box<StagedNode>> {
+        match self.nodes.remove(path)? {
+            Staged::Node(staged) => {
+                if staged.hides || staged.origin.as_deref() == Some(path) {
+                    self.nodes.insert(path.to_owned(), Staged::Gone);
+                }
+                Some(staged)
+            }
+            gone => {
+                self.nodes.insert(path.to_owned(), gone);
+                None
+            }
+        }
     }
 
     pub(crate) fn chunk(&self, node: u64, coords: &[u64]) -> Option<&StagedChunk> {

@@ -14,6 +14,7 @@ use futures::FutureExt;
 
 use super::pending::{Pending, Staged, StagedNode};
 use crate::file::ArrayFile;
+use crate::read::View;
 use crate::read::view::no_such_array;
 
 /// Everything that can be said of a new array. `define_array` covers the usual cases.
@@ -137,7 +138,7 @@ impl ArrayFile {
         self.edit(|p| {
             match p.nodes.get(name) {
                 Some(Staged::Node(_)) => return Err(exists(name)),
-                Some(Staged::Gone(_)) | None => {}
+                Some(Staged::Gone) | None => {}
             }
             let node = Node { id: p.new_id(), schema, shape, keys: KeySet::default(), chunk: None };
             insert_new(p, name, node, checked);
@@ -189,19 +190,27 @@ impl ArrayFile {
         if view.node(path).await?.is_some() {
             return Err(exists(path));
         }
-        for (at, _) in path.match_indices('/') {
-            let parent = &path[..at];
-            if let Some(node) = view.node(parent).await?
-                && matches!(*node.schema, Schema::Array(_))
-            {
-                return Err(Error::invalid(format!("{parent:?} is an array and cannot hold {path:?}")));
-            }
+        check_surroundings(&view, path).await
+    }
+
+    /// Makes up for what `define` could not check without waiting.
+    async fn check_new(&self, path: &str, hides: bool) -> Result<()> {
+        let view = self.view();
+        if !hides && view.version.node(path).await?.is_some_and(|row| row.node.is_some()) {
+            return Err(exists(path));
         }
-        if view.has_below(path).await? {
-            return Err(Error::new(
-                ErrorKind::AlreadyExists,
-                format!("{path:?} is a group that holds others"),
-            ));
+        check_surroundings(&view, path).await
+    }
+
+    /// Checks every definition that could not be checked yet.
+    pub(crate) async fn check_definitions(&self) -> Result<()> {
+        let pending = self.view().pending;
+        for (path, staged) in &pending.nodes {
+            if let Staged::Node(s) = staged
+                && !s.checked
+            {
+                self.check_new(path, s.hides).await.map_err(|e| self.in_file(e.in_array(path)))?;
+            }
         }
         Ok(())
     }
@@ -239,12 +248,14 @@ impl ArrayFile {
         unlimited: bool,
     ) -> Result<()> {
         let _gate = self.inner.gate.lock().await;
+        let not_a_group = || Error::invalid("this is an array, not a group").in_array(group);
+        if self.view().node(group).await?.is_some_and(|n| matches!(*n.schema, Schema::Array(_))) {
+            return Err(self.in_file(not_a_group()));
+        }
         self.stage(group).await?;
         self.edit(|p| {
             let staged = staged_mut(p, group)?;
-            let Schema::Group(g) = &*staged.node.schema else {
-                return Err(Error::invalid("this is an array, not a group").in_array(group));
-            };
+            let Schema::Group(g) = &*staged.node.schema else { return Err(not_a_group()) };
             let mut g: GroupSchema = g.clone();
             match g.dimensions.iter().position(|d| d == name) {
                 Some(i) => {
@@ -271,7 +282,7 @@ impl ArrayFile {
         let view = self.view();
         if let Some(Staged::Node(s)) = view.pending.nodes.get(path) {
             if !s.checked {
-                self.confirm_new(path).await?;
+                self.confirm_new(path, s.hides).await?;
             }
             return Ok(s.node.clone());
         }
@@ -286,29 +297,20 @@ impl ArrayFile {
                 None if implicit => empty_group(p.new_id()),
                 None => return Err(no_such_array(path)),
             };
-            let redefined = origin.is_none();
-            let staged = StagedNode { node: node.clone(), origin, redefined, checked: true };
-            p.nodes.insert(path.to_owned(), Staged::Node(Box::new(staged)));
+            p.put(path, Box::new(StagedNode::new(node.clone(), origin, true)));
             Ok(node)
         })
         .map_err(|e| self.in_file(e))
     }
 
     /// Makes up for what `define` could not check without waiting. A definition that proves wrong is taken back.
-    async fn confirm_new(&self, path: &str) -> Result<()> {
-        let mut view = self.view();
-        Arc::make_mut(&mut view.pending).nodes.remove(path);
-        let free = match view.node(path).await? {
-            Some(_) => Err(exists(path)),
-            None if view.has_below(path).await? => Err(exists(path)),
-            None => Ok(()),
-        };
-        drop(view);
+    async fn confirm_new(&self, path: &str, hides: bool) -> Result<()> {
+        let free = self.check_new(path, hides).await;
         self.edit(|p| {
             match free {
                 Ok(()) => staged_mut(p, path)?.checked = true,
                 Err(_) => {
-                    p.nodes.remove(path);
+                    p.take(path);
                 }
             }
             free
@@ -352,30 +354,35 @@ impl ArrayFile {
             );
         }
         let view = self.view();
-        let mut moved: Vec<String> =
-            view.nodes(&format!("{from}/")).await?.into_iter().map(|n| n.0).collect();
-        if view.node(from).await?.is_some() {
-            moved.push(from.to_owned());
-        }
+        let mut moved = view.nodes(&format!("{from}/")).await?;
+        moved.extend(view.node(from).await?.map(|node| (from.to_owned(), node)));
         drop(view);
         if moved.is_empty() || from.is_empty() {
             return Err(self.in_file(no_such_array(from)));
         }
         self.check_free(to).await.map_err(|e| self.in_file(e.in_array(to)))?;
-        for path in moved {
-            self.stage(&path).await?;
-            let target = format!("{to}{}", path.strip_prefix(from).unwrap_or_default());
-            self.edit(|p| {
-                let Some(Staged::Node(mut staged)) = p.nodes.remove(&path) else { return Ok(()) };
-                staged.redefined = true;
-                if staged.origin.as_deref() == Some(path.as_str()) {
-                    p.nodes.insert(path.clone(), Staged::Gone(true));
-                }
-                p.nodes.insert(target, Staged::Node(staged));
-                Ok(())
-            })?;
+        for (path, _) in &moved {
+            let unchecked = match self.view().pending.nodes.get(path) {
+                Some(Staged::Node(s)) if !s.checked => Some(s.hides),
+                _ => None,
+            };
+            if let Some(hides) = unchecked {
+                self.confirm_new(path, hides).await?;
+            }
         }
-        Ok(())
+        // All of them at once: nothing is read in between that could fail.
+        self.edit(|p| {
+            for (path, node) in moved {
+                if !matches!(p.nodes.get(&path), Some(Staged::Node(_))) {
+                    p.put(&path, Box::new(StagedNode::new(node, Some(path.clone()), true)));
+                }
+                if let Some(mut staged) = p.take(&path) {
+                    staged.redefined = true;
+                    p.put(&format!("{to}{}", path.strip_prefix(from).unwrap_or_default()), staged);
+                }
+            }
+            Ok(())
+        })
     }
 
     /// Sets an attribute of an array, a group, or the file (`""`).
@@ -396,14 +403,39 @@ impl ArrayFile {
     /// # Errors
     /// `NotFound` if there is no such node.
     pub async fn remove_attribute(&mut self, node: &str, name: &str) -> Result<bool> {
+        self.check_writable()?;
         let _gate = self.inner.gate.lock().await;
-        let staged = self.stage(node).await?;
-        if !staged.keys.iter().any(|k| k == name) {
+        let view = self.view();
+        let Some(found) = view.node(node).await? else {
+            return match node.is_empty() || view.has_below(node).await? {
+                true => Ok(false),
+                false => Err(self.in_file(no_such_array(node))),
+            };
+        };
+        drop(view);
+        if !found.keys.iter().any(|k| k == name) {
             return Ok(false);
         }
+        self.stage(node).await?;
         self.edit(|p| put_attribute(p, node, name, None)).map_err(|e| self.in_file(e))?;
         Ok(true)
     }
+}
+
+/// Checks that no part of a path is an array, and that it is no group of others.
+async fn check_surroundings(view: &View, path: &str) -> Result<()> {
+    for (at, _) in path.match_indices('/') {
+        let parent = &path[..at];
+        if let Some(node) = view.node(parent).await?
+            && matches!(*node.schema, Schema::Array(_))
+        {
+            return Err(Error::invalid(format!("{parent:?} is an array and cannot hold {path:?}")));
+        }
+    }
+    if view.has_below(path).await? {
+        return Err(Error::new(ErrorKind::AlreadyExists, format!("{path:?} is a group that holds others")));
+    }
+    Ok(())
 }
 
 fn exists(path: &str) -> Error {
@@ -420,8 +452,7 @@ fn empty_group(id: u64) -> Node {
 }
 
 fn insert_new(p: &mut Pending, path: &str, node: Node, checked: bool) {
-    let staged = StagedNode { node, origin: None, redefined: true, checked };
-    p.nodes.insert(path.to_owned(), Staged::Node(Box::new(staged)));
+    p.put(path, Box::new(StagedNode::new(node, None, checked)));
 }
 
 /// The pending node of a path that `stage` put there.
@@ -435,20 +466,10 @@ pub(crate) fn staged_mut<'p>(p: &'p mut Pending, path: &str) -> Result<&'p mut S
 }
 
 fn remove(p: &mut Pending, path: &str) {
-    match p.nodes.get(path) {
-        Some(Staged::Gone(_)) => {}
-        None => {
-            p.nodes.insert(path.to_owned(), Staged::Gone(true));
-        }
-        Some(Staged::Node(staged)) => {
-            let (id, origin) = (staged.node.id, staged.origin.clone());
-            p.forget(id);
-            p.nodes.remove(path);
-            // Where the version below has a node of this path, it must be hidden: the node itself, or one that moved away from here.
-            if let Some(origin) = origin {
-                p.nodes.insert(origin, Staged::Gone(true));
-            }
-        }
+    if let Some(staged) = p.take(path) {
+        p.forget(staged.node.id);
+    } else {
+        p.nodes.insert(path.to_owned(), Staged::Gone);
     }
 }
 

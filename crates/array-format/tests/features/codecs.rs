@@ -184,8 +184,7 @@ fn a_codec_of_ones_own_reads_back_when_it_is_registered() {
 #[test]
 fn an_array_may_ask_for_a_codec_of_ones_own() {
     block_on(async {
-        let definition =
-            || ArrayDefinition::new::<u32>(vec!["n".into()], vec![5000]).codec(&INVERTED);
+        let definition = || ArrayDefinition::new::<u32>(vec!["n".into()], vec![5000]).codec(&INVERTED);
         let mut file = ArrayFile::create_memory(FileConfig::default()).await.unwrap();
         let e = file.define("x", definition()).unwrap_err();
         assert_eq!(e.kind(), ErrorKind::Unsupported);

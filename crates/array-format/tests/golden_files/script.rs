@@ -7,7 +7,7 @@ use array_format::blocking::wait;
 use array_format::storage::InMemoryStorage;
 use array_format::{
     ArrayDefinition, ArrayFile, Cause, CompactOptions, CompressionCodec, DType, Elements, FileConfig, Filter,
-    Value, Values,
+    GcOptions, Value, Values,
 };
 use serde_json::{Value as Json, json};
 
@@ -175,6 +175,11 @@ impl Script {
     pub(crate) fn compact(&mut self, keep_versions: bool) {
         wait(self.file.compact_with(CompactOptions::default().keep_versions(keep_versions))).unwrap();
         self.expect(Cause::Compaction, "");
+    }
+
+    /// Deletes the layers that the newest version does not need.
+    pub(crate) fn collect_garbage(&mut self) {
+        wait(self.file.garbage_collect(GcOptions::default())).unwrap();
     }
 
     fn expect(&mut self, cause: Cause, message: &str) {

@@ -1,4 +1,4 @@
-//! Enough arrays, attributes and chunks for several pages of every table.
+//! Enough arrays, attributes and statistics for several pages.
 
 use array_format::{FileConfig, Scalar};
 
@@ -16,8 +16,7 @@ pub(crate) fn many() -> Fixture {
         }
     }
     s.commit("");
-    let chunks: Vec<u8> = (0..2060u32).map(|i| (i % 251) as u8).collect();
-    s.put("chunks", def(Scalar::U8, &[2060]).chunked(&[1]), &native(&chunks));
+    s.set("", "title", "many");
     s.commit("");
     s.compact(false);
     s.finish(&[3])

@@ -6,13 +6,14 @@ mod every_type;
 mod groups;
 mod layers;
 mod many;
+mod runs;
 
 use super::Fixture;
 
 /// Makes a golden file.
 pub(crate) type Case = fn() -> Fixture;
 
-pub(crate) const ALL: [Case; 7] = [
+pub(crate) const ALL: [Case; 8] = [
     every_type::every_type,
     layers::layers,
     codecs_filters::codecs_filters,
@@ -20,4 +21,5 @@ pub(crate) const ALL: [Case; 7] = [
     compacted::compacted_keeping_versions,
     many::many,
     groups::groups,
+    runs::runs,
 ];

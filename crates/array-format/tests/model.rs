@@ -1,0 +1,469 @@
+//! Random operations against a plain model: after each commit everything that is read equals it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use array_format::*;
+use array_format_testkit::CountingStorage;
+use array_format_testkit::model::{Change, Item, Kind, ModelArray, ModelNode, ModelState, check_snapshot};
+use futures::executor::block_on;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+const PATHS: [&str; 10] = ["a", "b", "c", "g/a", "g/b", "g/h/a", "g/h", "h/a", "h", "g"];
+const KEYS: [&str; 3] = ["k0", "k1", "k2"];
+const SHAPES: [&[u64]; 9] = [&[], &[1], &[5], &[9], &[0], &[4, 6], &[20, 17], &[0, 3], &[3, 2, 5]];
+const NO_CHUNK: u64 = 0;
+
+/// Numbers that an operation takes one after the other.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % n.max(1)
+    }
+
+    fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
+        let i = self.roll(from.len() as u64) as usize;
+        from.get(i)
+    }
+
+    fn path(&mut self) -> String {
+        (*self.pick(&PATHS).unwrap()).to_owned()
+    }
+
+    fn items(&mut self, kind: Kind, shape: &[u64]) -> Vec<Item> {
+        (0..shape.iter().product::<u64>()).map(|_| kind.item(self.roll(u64::MAX))).collect()
+    }
+}
+
+/// An open handle, and what it should show.
+struct Handle {
+    file: ArrayFile,
+    base: u64,
+    /// Of the version that it is based on.
+    below: ModelState,
+    state: ModelState,
+}
+
+impl Handle {
+    fn change(&mut self, change: &Change) {
+        assert!(self.state.apply(change), "the test made a change that makes no sense: {change:?}");
+    }
+}
+
+struct World {
+    storage: Arc<dyn Storage>,
+    config: FileConfig,
+    handles: Vec<Handle>,
+    /// Versions that must be readable.
+    versions: BTreeMap<u64, ModelState>,
+    newest: (u64, ModelState),
+    log: Vec<String>,
+}
+
+const NAME: &str = "run.af";
+
+impl World {
+    async fn new(seed: u64) -> Self {
+        let mut dice = Dice(seed);
+        let memory = InMemoryStorage::default();
+        let storage: Arc<dyn Storage> = match dice.roll(3) {
+            // Answers only when it was waited for, as stores do.
+            0 => Arc::new(CountingStorage::new(Arc::new(memory))),
+            _ => Arc::new(memory),
+        };
+        let config = match dice.roll(3) {
+            0 => FileConfig::new(NoCompression),
+            1 => FileConfig::new(Lz4Codec),
+            _ => FileConfig::default(),
+        };
+        let config = config.with_block_bytes(1 << dice.roll(12)).with_frame_bytes(1 << 10);
+        let file = ArrayFile::create(&storage, NAME, config.clone()).await.unwrap();
+        let state = ModelState::default();
+        let handle = Handle { file, base: 0, below: state.clone(), state: state.clone() };
+        let versions = BTreeMap::from([(0, state.clone())]);
+        Self { storage, config, handles: vec![handle], versions, newest: (0, state), log: vec![] }
+    }
+
+    fn what(&self) -> String {
+        format!("after\n  {}", self.log.join("\n  "))
+    }
+
+    /// Puts a handle's changes on top of the newest version in the model.
+    fn merged(&self, handle: usize) -> Option<ModelState> {
+        let h = &self.handles[handle];
+        ModelState::merge(&h.below, &h.state, &self.newest.1)
+    }
+
+    async fn give_up(&mut self, handle: usize) {
+        let what = self.what();
+        let newest = self.newest.clone();
+        let h = &mut self.handles[handle];
+        if self.versions.contains_key(&h.base) {
+            check_snapshot(&h.file.snapshot(), &h.state, &format!("{what}\nconflict")).await;
+        }
+        assert!(h.file.has_pending(), "{what}");
+        h.file.discard().await.unwrap();
+        h.file.refresh().await.unwrap();
+        assert_eq!(h.file.version(), newest.0, "{what}");
+        (h.base, h.below, h.state) = (newest.0, newest.1.clone(), newest.1);
+    }
+
+    /// What is defined and deleted again leaves nothing pending; nothing else may get lost.
+    fn settle_pending(&self, handle: usize) {
+        let what = self.what();
+        let h = &self.handles[handle];
+        assert!(h.file.has_pending() || h.state == h.below, "{what}");
+    }
+
+    async fn flush(&mut self, handle: usize) {
+        self.settle_pending(handle);
+        let what = self.what();
+        let behind = self.handles[handle].base < self.newest.0;
+        let expected = self.merged(handle);
+        let h = &mut self.handles[handle];
+        match h.file.flush().await {
+            Ok(version) if version == h.base => assert_eq!(h.state, h.below, "{what}"),
+            Ok(version) => {
+                assert_eq!(version, self.newest.0 + 1, "{what}");
+                let state = expected.unwrap_or_else(|| panic!("an overlap went unnoticed\n{what}"));
+                self.newest = (version, state.clone());
+                self.versions.insert(version, state.clone());
+                (h.base, h.below, h.state) = (version, state.clone(), state);
+            }
+            Err(e) if behind && matches!(e.kind(), ErrorKind::Conflict | ErrorKind::AlreadyExists) => {
+                self.give_up(handle).await;
+            }
+            Err(e) => panic!("{e}\n{what}"),
+        }
+        self.check(handle, true).await;
+    }
+
+    async fn refresh(&mut self, handle: usize) {
+        let what = self.what();
+        let expected = self.merged(handle);
+        let (newest, below) = self.newest.clone();
+        let h = &mut self.handles[handle];
+        match h.file.refresh().await {
+            Ok(newer) => {
+                assert_eq!(newer, h.base < newest, "{what}");
+                (h.base, h.below) = (newest, below);
+                h.state = expected.unwrap_or_else(|| panic!("an overlap went unnoticed\n{what}"));
+            }
+            Err(e) if e.kind() == ErrorKind::Conflict => self.give_up(handle).await,
+            Err(e) => panic!("{e}\n{what}"),
+        }
+    }
+
+    async fn compact(&mut self, handle: usize, keep: bool) {
+        self.refresh(handle).await;
+        let what = self.what();
+        let newest = self.newest.clone();
+        let h = &mut self.handles[handle];
+        let version = h.file.compact_with(CompactOptions::default().keep_versions(keep)).await;
+        let version = version.unwrap_or_else(|e| panic!("{e}\n{what}"));
+        assert!(version == newest.0 || version == newest.0 + 1, "{what}");
+        assert_eq!(h.file.num_layers(), 1, "{what}");
+        h.base = version;
+        self.newest.0 = version;
+        if !keep {
+            self.versions.clear();
+        }
+        self.versions.insert(version, newest.1);
+        self.check(handle, true).await;
+    }
+
+    async fn collect(&mut self, handle: usize) {
+        let what = self.what();
+        let h = &mut self.handles[handle];
+        let told = h.file.garbage_collect(GcOptions::default().dry_run(true)).await.unwrap();
+        let done = h.file.garbage_collect(GcOptions::default()).await.unwrap();
+        assert_eq!(told.objects, done.objects, "{what}");
+        let left = h.file.garbage_collect(GcOptions::default()).await.unwrap();
+        assert!(left.objects.is_empty(), "{what}");
+        self.versions = BTreeMap::from([self.newest.clone()]);
+    }
+
+    /// Compares what a handle shows with the model; `deep` also what a fresh handle shows, and every byte.
+    async fn check(&self, handle: usize, deep: bool) {
+        let what = self.what();
+        let h = &self.handles[handle];
+        check_snapshot(&h.file.snapshot(), &h.state, &what).await;
+        if !deep {
+            return;
+        }
+        let fresh = ArrayFile::open(&self.storage, NAME, self.config.clone())
+            .await
+            .unwrap_or_else(|e| panic!("{e}\n{what}"));
+        assert_eq!(fresh.version(), self.newest.0, "{what}");
+        check_snapshot(&fresh.snapshot(), &self.newest.1, &format!("{what}\nfresh handle")).await;
+        let report = fresh.verify(VerifyOptions::default().statistics(true)).await.unwrap();
+        assert!(report.is_clean(), "{:?}\n{what}", report.damage);
+        let (usage, footer) = (fresh.usage(), fresh.footer());
+        let live: u64 = footer.objects.iter().map(|o| o.live_bytes).sum();
+        let decoded: u64 = footer.objects.iter().map(|o| o.decoded_bytes).sum();
+        assert!(footer.objects.iter().all(|o| o.live_bytes <= o.decoded_bytes), "{footer:?}\n{what}");
+        assert_eq!((usage.live_bytes, usage.dead_bytes), (live, decoded - live), "{what}");
+    }
+
+    async fn time_travel(&self, dice: &mut Dice, handle: usize) {
+        let what = self.what();
+        let all: Vec<u64> = self.versions.keys().copied().collect();
+        let version = *dice.pick(&all).unwrap();
+        let file = &self.handles[handle].file;
+        let found = file.at(version).await.unwrap_or_else(|e| panic!("version {version}: {e}\n{what}"));
+        check_snapshot(&found, &self.versions[&version], &format!("{what}\nversion {version}")).await;
+        let listed: BTreeSet<u64> = file.versions().await.unwrap().iter().map(|v| v.version).collect();
+        assert!(all.iter().all(|v| listed.contains(v)), "{listed:?}\n{what}");
+        let config = self.config.clone().at_version(version);
+        let old = ArrayFile::open(&self.storage, NAME, config).await.unwrap();
+        check_snapshot(&old.snapshot(), &self.versions[&version], &format!("{what}\nhandle at {version}"))
+            .await;
+        let report = old.verify(VerifyOptions::default().statistics(true)).await.unwrap();
+        assert!(report.is_clean(), "version {version}: {:?}\n{what}", report.damage);
+    }
+
+    async fn define(&mut self, dice: &mut Dice, handle: usize) {
+        let path = dice.path();
+        let redefine = dice.roll(3) == 0;
+        let h = &mut self.handles[handle];
+        let old = h.state.array(&path).is_some();
+        let kind = *dice.pick(&Kind::ALL).unwrap();
+        let shape = dice.pick(&SHAPES).unwrap().to_vec();
+        let chunk = match dice.roll(3) {
+            NO_CHUNK => None,
+            _ => Some(shape.iter().map(|n| 1 + dice.roll(n + 2)).collect::<Vec<u64>>()),
+        };
+        let fill = (dice.roll(2) == 0).then(|| kind.item(dice.roll(u64::MAX))).filter(|f| !f.is_null());
+        let mut definition = kind.definition(&shape, fill.as_ref());
+        if let Some(chunk) = &chunk {
+            definition = definition.chunk_shape(chunk.clone());
+        }
+        if kind != Kind::MaybeText && dice.roll(3) == 0 {
+            definition = definition.filters(vec![Filter::Pco { level: 4 }]);
+        }
+        if dice.roll(3) == 0 {
+            definition = definition.codec(&Lz4Codec);
+        }
+        let array = ModelArray::new(kind, shape, chunk, fill.unwrap_or(kind.zero()));
+        let node = ModelNode::new(Some(array));
+        if old && redefine {
+            h.file.redefine(&path, definition).await.unwrap();
+            h.change(&Change::Delete(vec![path.clone()]));
+            h.change(&Change::Put(path, node));
+        } else if h.state.is_free(&path) {
+            h.file.define(&path, definition).unwrap();
+            h.change(&Change::Put(path, node));
+        } else if !old {
+            // A store that answers late finds out later; that is a test of its own.
+            assert!(h.state.is_group(&path) || h.state.inside_array(&path));
+        }
+    }
+
+    async fn write(&mut self, dice: &mut Dice, handle: usize) {
+        let h = &mut self.handles[handle];
+        let Some(path) = dice.pick(&h.state.arrays()).cloned() else { return };
+        let array = h.state.array(&path).unwrap();
+        let (mut start, mut shape) = (vec![], vec![]);
+        let whole = dice.roll(4) == 0;
+        for n in &array.shape {
+            let s = if whole { 0 } else { dice.roll(n + 1) };
+            start.push(s);
+            shape.push(if whole { *n } else { dice.roll(n - s + 1) });
+        }
+        let kind = array.kind;
+        let items = dice.items(kind, &shape);
+        kind.write(&mut h.file, &path, start.clone(), &shape, &items).await.unwrap();
+        if !items.is_empty() {
+            h.change(&Change::Write { path, start, shape, items });
+        }
+    }
+
+    async fn resize(&mut self, dice: &mut Dice, handle: usize) {
+        let h = &mut self.handles[handle];
+        let Some(path) = dice.pick(&h.state.arrays()).cloned() else { return };
+        let array = h.state.array(&path).unwrap();
+        let shape: Vec<u64> = array.shape.iter().map(|n| dice.roll(2 * n.min(&12) + 2)).collect();
+        h.file.resize(&path, shape.clone()).await.unwrap();
+        if shape != array.shape {
+            h.change(&Change::Resize(path, shape));
+        }
+    }
+
+    async fn append(&mut self, dice: &mut Dice, handle: usize) {
+        let h = &mut self.handles[handle];
+        let Some(path) = dice.pick(&h.state.arrays()).cloned() else { return };
+        let array = h.state.array(&path).unwrap();
+        if array.shape.is_empty() || array.shape.iter().any(|n| *n > 25) {
+            return;
+        }
+        let axis = dice.roll(array.shape.len() as u64) as usize;
+        let mut added = array.shape.clone();
+        added[axis] = dice.roll(5);
+        let (kind, mut start, mut shape) = (array.kind, vec![0; added.len()], array.shape.clone());
+        start[axis] = shape[axis];
+        shape[axis] += added[axis];
+        let items = dice.items(kind, &added);
+        kind.append(&mut h.file, &path, axis, &added, &items).await.unwrap();
+        if added[axis] > 0 {
+            h.change(&Change::Resize(path.clone(), shape));
+        }
+        if !items.is_empty() {
+            h.change(&Change::Write { path, start, shape: added, items });
+        }
+    }
+
+    async fn rename(&mut self, dice: &mut Dice, handle: usize) {
+        let (from, to) = (dice.path(), dice.path());
+        let what = self.what();
+        let h = &mut self.handles[handle];
+        let moves: Vec<(String, String)> = h
+            .state
+            .tree(&from)
+            .into_iter()
+            .map(|p| (p.clone(), format!("{to}{}", &p[from.len()..])))
+            .collect();
+        let into_itself = to.starts_with(&format!("{from}/"));
+        let valid = !moves.is_empty() && h.state.is_free(&to) && !into_itself;
+        let done = h.file.rename(&from, &to).await;
+        assert_eq!(done.is_ok(), valid, "{done:?}\n{what}");
+        if valid {
+            h.change(&Change::Move(moves));
+        }
+    }
+
+    async fn delete(&mut self, dice: &mut Dice, handle: usize) {
+        let path = dice.path();
+        let h = &mut self.handles[handle];
+        let tree = h.state.tree(&path);
+        let done = h.file.delete(&path).await;
+        assert_eq!(done.is_ok(), !tree.is_empty());
+        if !tree.is_empty() {
+            h.change(&Change::Delete(tree));
+        }
+    }
+
+    async fn define_group(&mut self, dice: &mut Dice, handle: usize) {
+        let path = dice.path();
+        let h = &mut self.handles[handle];
+        let valid = !h.state.nodes.contains_key(&path) && !h.state.inside_array(&path);
+        assert_eq!(h.file.define_group(&path).await.is_ok(), valid);
+        if valid {
+            h.change(&Change::Put(path, ModelNode::new(None)));
+        }
+    }
+
+    async fn attribute(&mut self, dice: &mut Dice, handle: usize) {
+        let path = if dice.roll(6) == 0 { String::new() } else { dice.path() };
+        let key = (*dice.pick(&KEYS).unwrap()).to_owned();
+        let h = &mut self.handles[handle];
+        let there = h.state.nodes.contains_key(&path) || h.state.is_group(&path);
+        if dice.roll(4) == 0 {
+            let had = h.state.nodes.get(&path).is_some_and(|n| n.attributes.contains_key(&key));
+            let done = h.file.remove_attribute(&path, &key).await;
+            assert_eq!(done.ok(), there.then_some(had));
+            if had {
+                h.change(&Change::Attribute(path, key, None));
+            }
+            return;
+        }
+        let value: Value = match dice.roll(5) {
+            0 => (dice.roll(3) as i32).into(),
+            1 => f64::NAN.into(),
+            2 => Value::list(&[1u8, 2]),
+            _ => format!("v{}", dice.roll(4)).into(),
+        };
+        let done = h.file.set_attribute(&path, &key, value.clone()).await;
+        assert_eq!(done.is_ok(), there);
+        if there {
+            h.change(&Change::Attribute(path, key, Some(value)));
+        }
+    }
+
+    async fn reopen(&mut self, dice: &mut Dice, handle: usize) {
+        let file = ArrayFile::open(&self.storage, NAME, self.config.clone()).await.unwrap();
+        let fresh =
+            Handle { file, base: self.newest.0, below: self.newest.1.clone(), state: self.newest.1.clone() };
+        if self.handles.len() < 3 && dice.roll(2) == 0 {
+            self.handles.push(fresh);
+        } else {
+            self.handles[handle] = fresh;
+        }
+    }
+
+    async fn step(&mut self, op: u8, seed: u64) {
+        let mut dice = Dice(seed);
+        let handle = dice.roll(self.handles.len() as u64) as usize;
+        self.log.push(format!("({op}, {seed}) on handle {handle}"));
+        if !self.versions.contains_key(&self.handles[handle].base) {
+            // What it shows may have been collected.
+            self.refresh(handle).await;
+        }
+        match op {
+            0..20 => self.define(&mut dice, handle).await,
+            20..40 => self.write(&mut dice, handle).await,
+            40..47 => self.resize(&mut dice, handle).await,
+            47..54 => self.append(&mut dice, handle).await,
+            54..60 => self.rename(&mut dice, handle).await,
+            60..66 => self.delete(&mut dice, handle).await,
+            66..68 => self.define_group(&mut dice, handle).await,
+            68..78 => self.attribute(&mut dice, handle).await,
+            78..87 => self.flush(handle).await,
+            87..89 => self.reopen(&mut dice, handle).await,
+            89 => {
+                let h = &mut self.handles[handle];
+                h.file.discard().await.unwrap();
+                // What it is based on may have been collected; the newest cannot.
+                h.file.refresh().await.unwrap();
+                (h.base, h.below) = self.newest.clone();
+                h.state = h.below.clone();
+            }
+            90..93 => self.time_travel(&mut dice, handle).await,
+            93..95 => self.compact(handle, true).await,
+            95..97 => self.compact(handle, false).await,
+            97 => self.collect(handle).await,
+            98 => self.handles[handle].file = self.handles[handle].file.clone(),
+            _ => self.refresh(handle).await,
+        }
+        if op < 78 && self.handles[handle].base == self.newest.0 {
+            self.settle_pending(handle);
+            if dice.roll(4) == 0 {
+                self.check(handle, false).await;
+            }
+        }
+    }
+}
+
+async fn run(seed: u64, ops: &[(u8, u64)]) {
+    let mut world = World::new(seed).await;
+    for (op, seed) in ops {
+        world.step(*op, *seed).await;
+    }
+    for handle in 0..world.handles.len() {
+        world.flush(handle).await;
+    }
+    for version in world.versions.keys() {
+        let found = world.handles[0].file.at(*version).await.unwrap();
+        check_snapshot(&found, &world.versions[version], &world.what()).await;
+    }
+}
+
+#[test]
+fn random_operations_leave_what_the_model_says() {
+    let cases = std::env::var("AF_MODEL_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(300);
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
+    let ops = prop::collection::vec((0u8..100, any::<u64>()), 1..60);
+    runner
+        .run(&(any::<u64>(), ops), |(seed, ops)| {
+            block_on(run(seed, &ops));
+            Ok(())
+        })
+        .unwrap();
+    println!("{cases} sequences");
+}
