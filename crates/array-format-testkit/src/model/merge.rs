@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{ModelArray, ModelNode, ModelState, indices};
 
 /// One thing that both may have changed: `None` if both did.
+#[expect(clippy::needless_pass_by_value, reason = "one of the three is handed on")]
 fn pick<T: PartialEq>(base: T, mine: T, theirs: T) -> Option<T> {
     if mine == base {
         Some(theirs)

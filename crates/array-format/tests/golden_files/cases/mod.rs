@@ -18,7 +18,7 @@ pub(crate) const ALL: [Case; 8] = [
     layers::layers,
     codecs_filters::codecs_filters,
     compacted::compacted,
-    compacted::compacted_keeping_versions,
+    compacted::versions_kept,
     many::many,
     groups::groups,
     runs::runs,
