@@ -266,7 +266,7 @@ fn handles_and_snapshots_cross_threads() {
                     vec![k * 1000],
                     Array::from_elem(1000, k as f32).into_dyn().view(),
                 ))
-                .unwrap()
+                .unwrap();
             });
         }
     });
