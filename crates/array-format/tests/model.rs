@@ -290,6 +290,10 @@ impl World {
         let Some(path) = dice.pick(&h.state.arrays()).cloned() else { return };
         let array = h.state.array(&path).unwrap();
         let shape: Vec<u64> = array.shape.iter().map(|n| dice.roll(2 * n.min(&12) + 2)).collect();
+        eprintln!(
+            "resize {path} {:?} {:?} -> {shape:?} written {:?}",
+            array.shape, array.chunk, array.written
+        );
         h.file.resize(&path, shape.clone()).await.unwrap();
         if shape != array.shape {
             h.change(&Change::Resize(path, shape));
@@ -452,6 +456,19 @@ async fn run(seed: u64, ops: &[(u8, u64)]) {
         let found = world.handles[0].file.at(*version).await.unwrap();
         check_snapshot(&found, &world.versions[version], &world.what()).await;
     }
+}
+
+#[test]
+fn sequences_that_failed_once() {
+    let all: [&[(u8, u64)]; 1] = [&[
+        (0, 4592129141146244777),
+        (20, 8430553153607745951),
+        (78, 0),
+        (40, 7190680864199777533),
+        (40, 1264615524057096915),
+        (99, 0),
+    ]];
+    all.iter().for_each(|ops| block_on(run(0, ops)));
 }
 
 #[test]
