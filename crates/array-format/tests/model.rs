@@ -290,10 +290,6 @@ impl World {
         let Some(path) = dice.pick(&h.state.arrays()).cloned() else { return };
         let array = h.state.array(&path).unwrap();
         let shape: Vec<u64> = array.shape.iter().map(|n| dice.roll(2 * n.min(&12) + 2)).collect();
-        eprintln!(
-            "resize {path} {:?} {:?} -> {shape:?} written {:?}",
-            array.shape, array.chunk, array.written
-        );
         h.file.resize(&path, shape.clone()).await.unwrap();
         if shape != array.shape {
             h.change(&Change::Resize(path, shape));
