@@ -100,7 +100,8 @@ async fn check_array(found: &Snapshot, path: &str, array: &ModelArray, what: &st
 async fn check_statistics(found: &Snapshot, path: &str, array: &ModelArray, what: &str) {
     let expected = array.chunks();
     let chunks = found.chunks(path).await.expect(what);
-    assert!(chunks.iter().map(|c| &c.coords).eq(expected.keys()), "written chunks of {path}, {what}");
+    let coords: Vec<&Vec<u64>> = chunks.iter().map(|c| &c.coords).collect();
+    assert!(coords.iter().copied().eq(expected.keys()), "written chunks of {path}: {coords:?}, {what}");
     for (chunk, items) in chunks.iter().zip(expected.values()) {
         assert_eq!(chunk.shape.iter().product::<u64>(), items.len() as u64, "{path}, {what}");
         assert_eq!(
