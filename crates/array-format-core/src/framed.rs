@@ -95,7 +95,7 @@ pub struct FrameTable {
 
 /// Bytes of the table of a chunk of `n` elements.
 pub fn table_bytes(schema: &ArraySchema, n: usize, frame_bytes: u64) -> u64 {
-    4 + ENTRY_BYTES * frame_count(schema, n, frame_bytes)
+    ENTRY_BYTES.saturating_mul(frame_count(schema, n, frame_bytes)).saturating_add(4)
 }
 
 fn raw_bytes(schema: &ArraySchema, n: usize) -> u64 {
@@ -103,7 +103,7 @@ fn raw_bytes(schema: &ArraySchema, n: usize) -> u64 {
 }
 
 fn frame_count(schema: &ArraySchema, n: usize, frame_bytes: u64) -> u64 {
-    raw_bytes(schema, n).div_ceil(frame_bytes.max(1)) + u64::from(schema.nullable)
+    raw_bytes(schema, n).div_ceil(frame_bytes.max(1)).saturating_add(u64::from(schema.nullable))
 }
 
 impl FrameTable {
@@ -122,6 +122,10 @@ impl FrameTable {
         let mut c = Cursor::new(bytes);
         let count = u64::from(c.u32()?);
         let expected = frame_count(schema, n, frame_bytes);
+        let size = schema.dtype.fixed_size_bytes().unwrap_or(1) as u64;
+        if !frame_bytes.is_multiple_of(size) {
+            return Err(Error::corrupt(format!("frames of {frame_bytes} bytes for elements of {size}")));
+        }
         if count != expected || frame_bytes > MAX_FRAME_BYTES {
             return Err(Error::corrupt(format!("a block of {count} frames, its chunk makes {expected}")));
         }

@@ -80,7 +80,7 @@ impl ArrayFile {
         for _ in 0..ROUNDS {
             let version = self.view().version;
             if !is_merged(&version) {
-                let next = version.number() + 1;
+                let next = version.next_number()?;
                 let write_id = self.inner.config.new_id();
                 let path =
                     names::sidecar(&version.objects.path, &version.head.file_id, ObjectId::Layer(next));
@@ -164,7 +164,7 @@ struct Mover<'a> {
 
 impl Mover<'_> {
     async fn place(&mut self, chunk: &ChunkRef, sink: &mut LayerSink) -> Result<ChunkRef> {
-        self.live_bytes += chunk.length;
+        self.live_bytes = self.live_bytes.saturating_add(chunk.length);
         let id = chunk.block.id;
         if let Some(at) = self.repacked.get(&(id, chunk.offset)) {
             return Ok(at.clone());
@@ -220,10 +220,15 @@ impl Mover<'_> {
     }
 }
 
+fn add(live: &mut HashMap<BlockId, u64>, chunk: &ChunkRef) {
+    let bytes = live.entry(chunk.block.id).or_default();
+    *bytes = bytes.saturating_add(chunk.length);
+}
+
 /// Writes a layer that needs no other.
 async fn merge(version: &Version, write_id: Id, mut sink: LayerSink) -> Result<Built> {
     let footer = &version.head.footer;
-    let number = version.number() + 1;
+    let number = version.next_number()?;
     // What lives: nodes that have a row, and of their chunks those that the grid still has.
     let mut alive: HashSet<u64> = HashSet::new();
     let mut keys: HashMap<u64, Arc<Vec<String>>> = HashMap::new();
@@ -237,7 +242,7 @@ async fn merge(version: &Version, write_id: Id, mut sink: LayerSink) -> Result<B
             keys.insert(node.id, node.keys.clone());
         }
         if let Some((chunk, _)) = &node.chunk {
-            *live.entry(chunk.block.id).or_default() += chunk.length;
+            add(&mut live, chunk);
         }
         if let (Schema::Array(_), Some(grid)) = (&*node.schema, grid(&node))
             && !grid.is_single()
@@ -251,7 +256,7 @@ async fn merge(version: &Version, write_id: Id, mut sink: LayerSink) -> Result<B
     let mut chunks = version.scan::<ChunkRow>(Table::Chunks, KeyRange::all()).await?;
     while let Some(row) = chunks.next().await? {
         if let Some(chunk) = row.chunk.as_ref().filter(|_| in_grid(row.node, &row.coords)) {
-            *live.entry(chunk.block.id).or_default() += chunk.length;
+            add(&mut live, chunk);
         }
     }
     let mut mover = Mover { version, live, moved: HashMap::new(), repacked: HashMap::new(), live_bytes: 0 };

@@ -197,10 +197,10 @@ impl ArrayFile {
     /// Live and dead bytes of the version, from its root alone.
     pub fn usage(&self) -> Usage {
         self.footer().objects.iter().fold(Usage::default(), |u, o| Usage {
-            object_bytes: u.object_bytes + o.object_bytes,
-            block_bytes: u.block_bytes + o.stored_bytes,
-            live_bytes: u.live_bytes + o.live_bytes,
-            dead_bytes: u.dead_bytes + o.decoded_bytes.saturating_sub(o.live_bytes),
+            object_bytes: u.object_bytes.saturating_add(o.object_bytes),
+            block_bytes: u.block_bytes.saturating_add(o.stored_bytes),
+            live_bytes: u.live_bytes.saturating_add(o.live_bytes),
+            dead_bytes: u.dead_bytes.saturating_add(o.decoded_bytes.saturating_sub(o.live_bytes)),
         })
     }
 

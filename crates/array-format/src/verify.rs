@@ -135,7 +135,7 @@ impl Version {
                 if block.id.number != next || block.id.object != id {
                     report.damage.push(self.at_block(Error::corrupt("a block table out of order"), &block));
                 }
-                next = block.id.number + 1;
+                next = block.id.number.saturating_add(1);
                 let checked = self.check_block(&block).await;
                 report.note(checked);
                 report.blocks += 1;
@@ -255,7 +255,8 @@ impl View {
         for (coords, source) in chunks {
             let ChunkSource::Stored(chunk) = source else { continue };
             report.chunks += 1;
-            *live.entry(chunk.block.id.object).or_default() += chunk.length;
+            let bytes = live.entry(chunk.block.id.object).or_default();
+            *bytes = bytes.saturating_add(chunk.length);
             let at = |e: Error| place(self.version.at_block(e, &chunk.block));
             let elements = async {
                 let n = element_count(&grid.extents(&coords))?;

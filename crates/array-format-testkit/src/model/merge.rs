@@ -92,7 +92,13 @@ fn merge_arrays(
                 pick(part(&b), part(&m), part(&t))?;
                 merged.data[i] = pick(&b.data[i], &m.data[i], &t.data[i])?.clone();
             }
-            merged.written.extend(m.written.union(&t.written).cloned());
+            for cell in b.written.iter().chain(&m.written).chain(&t.written) {
+                let has = |a: &ModelArray| a.written.contains(cell);
+                match pick(has(&b), has(&m), has(&t))? {
+                    true => merged.written.insert(cell.clone()),
+                    false => merged.written.remove(cell),
+                };
+            }
             Some(Some(merged))
         }
         (b, m, t) => pick(b, m, t),

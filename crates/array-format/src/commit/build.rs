@@ -73,7 +73,7 @@ pub(crate) async fn build(
     write_id: Id,
     sink: LayerSink,
 ) -> Result<Built> {
-    let number = version.number() + 1;
+    let number = version.next_number()?;
     let footer = &version.head.footer;
     let mut builder = Builder {
         view: View { version: version.clone(), pending: Arc::default() },
@@ -108,7 +108,7 @@ impl Builder<'_> {
                 && s.node.id & NEW_NODE != 0
             {
                 self.ids.insert(s.node.id, next);
-                next += 1;
+                next = next.saturating_add(1);
             }
         }
         match next & NEW_NODE {
@@ -501,9 +501,10 @@ fn absorb(runs: &[Run], small: bool) -> usize {
     let mut sum = if small { 0 } else { SMALL_RUN_BYTES };
     let mut n = 0;
     for run in runs {
-        let bytes: u64 = run.directories.iter().flat_map(|d| &d.pages).map(|p| p.stored_bytes).sum();
+        let pages = run.directories.iter().flat_map(|d| &d.pages);
+        let bytes = pages.fold(0u64, |sum, p| sum.saturating_add(p.stored_bytes));
         let deep = run.directories.iter().any(|d| d.level > 0);
-        let total = sum + bytes;
+        let total = bytes.saturating_add(sum);
         let fits = total <= SMALL_RUN_BYTES || (bytes <= 2 * sum && total <= LARGE_RUN_BYTES && !small);
         if deep || !fits {
             break;

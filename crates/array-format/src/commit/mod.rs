@@ -140,7 +140,7 @@ impl ArrayFile {
                 return Ok(version.number());
             }
             self.check_definitions().await?;
-            let next = version.number() + 1;
+            let next = version.next_number()?;
             let write_id = self.inner.config.new_id();
             let path = names::sidecar(&version.objects.path, &version.head.file_id, ObjectId::Layer(next));
             let upload = version.objects.storage.upload(&path).await?;

@@ -7,6 +7,8 @@ pub(crate) mod scan;
 
 use std::sync::Arc;
 
+use array_format_core::{Error, Result};
+
 use crate::config::FileConfig;
 use crate::layer::{Head, Objects};
 
@@ -21,5 +23,14 @@ pub(crate) struct Version {
 impl Version {
     pub(crate) fn number(&self) -> u64 {
         self.head.footer.version
+    }
+
+    /// The number of the next one.
+    pub(crate) fn next_number(&self) -> Result<u64> {
+        // The highest number stands for what is no layer.
+        match self.number().checked_add(1) {
+            Some(n) if n < u64::MAX => Ok(n),
+            _ => Err(self.in_file(Error::invalid("the file has had 2^64 versions; no more are possible"))),
+        }
     }
 }

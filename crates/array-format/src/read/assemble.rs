@@ -196,7 +196,7 @@ fn stored_bytes(slab: &Slab<'_>) -> u64 {
         ChunkSource::Stored(c) => c.block.stored_bytes,
         _ => 0,
     };
-    slab.pieces.iter().map(piece).sum()
+    slab.pieces.iter().fold(0, |sum, p| sum.saturating_add(piece(p)))
 }
 
 fn batches(slabs: Vec<Slab<'_>>) -> Vec<Vec<Slab<'_>>> {
@@ -205,13 +205,13 @@ fn batches(slabs: Vec<Slab<'_>>) -> Vec<Vec<Slab<'_>>> {
     for slab in slabs {
         let more = stored_bytes(&slab);
         match batches.last_mut() {
-            Some(batch) if bytes + more <= BATCH_BYTES => batch.push(slab),
+            Some(batch) if more.saturating_add(bytes) <= BATCH_BYTES => batch.push(slab),
             _ => {
                 batches.push(vec![slab]);
                 bytes = 0;
             }
         }
-        bytes += more;
+        bytes = more.saturating_add(bytes);
     }
     batches
 }
