@@ -1,11 +1,13 @@
 //! The root of a version: `docs/format.md` section 6.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::address::ObjectId;
 use crate::cursor::{Cursor, put_bytes, put_varint, unzigzag, zigzag};
 use crate::error::{Error, Result};
 use crate::format::blocks::{objects, put_objects};
 use crate::format::column::{ints, put_extension, put_ints};
-use crate::format::constants::ROOT;
+use crate::format::constants::{DETACHED_ROOT, MAX_ANCESTORS, MAX_TAG_BYTES, ROOT};
 use crate::format::directory::Directory;
 use crate::format::page::Table;
 use crate::format::trailer::Id;
@@ -19,6 +21,8 @@ pub enum Cause {
     Commit,
     /// Layers were merged; the content is that of the version before.
     Compaction,
+    /// Older versions were given up; the content is that of the version before.
+    Collection,
 }
 
 /// An object that a version needs.
@@ -75,6 +79,31 @@ pub struct Footer {
     pub runs: Vec<Run>,
     /// The layer's own block table.
     pub own_blocks: Directory,
+    /// Versions below this one are no longer part of the file, unless a tag names them.
+    pub floor: u64,
+    /// Versions that have a name, by name.
+    pub tags: BTreeMap<String, u64>,
+    /// Write ids of the versions before this one, the nearest first: at most [`MAX_ANCESTORS`].
+    pub ancestors: Vec<Id>,
+}
+
+/// Sections of the root.
+const FLOOR: u64 = 1;
+const TAGS: u64 = 2;
+const ANCESTORS: u64 = 3;
+
+/// Checks that a name can be a tag's.
+///
+/// # Errors
+/// `InvalidArgument`.
+pub fn check_tag(name: &str) -> Result<()> {
+    match name.len() {
+        1..=MAX_TAG_BYTES => Ok(()),
+        0 => Err(Error::invalid("the name of a tag is empty")),
+        n => Err(Error::invalid(format!(
+            "the name of a tag has {n} bytes; at most {MAX_TAG_BYTES} are possible"
+        ))),
+    }
 }
 
 impl Footer {
@@ -88,6 +117,7 @@ impl Footer {
             Cause::Create => 0,
             Cause::Commit => 1,
             Cause::Compaction => 2,
+            Cause::Collection => 3,
         });
         for n in [self.next_node, self.arrays, self.groups] {
             put_varint(&mut out, n);
@@ -103,14 +133,90 @@ impl Footer {
         }
         self.objects.iter().for_each(|o| out.extend(o.write_id));
         put_varint(&mut out, self.runs.len() as u64);
-        for run in &self.runs {
-            put_varint(&mut out, run.directories.len() as u64);
-            run.directories.iter().for_each(|d| put_directory(&mut out, d));
-        }
+        self.runs.iter().for_each(|run| put_run(&mut out, run));
         put_directory(&mut out, &self.own_blocks);
-        put_varint(&mut out, 0); // sections: none are defined
+        self.put_sections(&mut out);
         put_extension(&mut out);
         out
+    }
+
+    fn put_sections(&self, out: &mut Vec<u8>) {
+        let mut sections = Vec::new();
+        if self.floor > 0 {
+            let mut bytes = Vec::new();
+            put_varint(&mut bytes, self.floor);
+            sections.push((FLOOR, bytes));
+        }
+        if !self.tags.is_empty() {
+            let mut bytes = Vec::new();
+            put_varint(&mut bytes, self.tags.len() as u64);
+            for (name, version) in &self.tags {
+                put_bytes(&mut bytes, name.as_bytes());
+                put_varint(&mut bytes, *version);
+            }
+            sections.push((TAGS, bytes));
+        }
+        if !self.ancestors.is_empty() {
+            let mut bytes = Vec::new();
+            put_varint(&mut bytes, self.ancestors.len() as u64);
+            self.ancestors.iter().for_each(|id| bytes.extend(id));
+            sections.push((ANCESTORS, bytes));
+        }
+        put_varint(out, sections.len() as u64);
+        for (id, bytes) in sections {
+            put_varint(out, id);
+            out.push(0);
+            put_bytes(out, &bytes);
+        }
+    }
+
+    fn read_section(&mut self, id: u64, required: bool, bytes: &[u8]) -> Result<()> {
+        let c = &mut Cursor::new(bytes);
+        match id {
+            FLOOR => self.floor = c.varint()?,
+            TAGS => {
+                for _ in 0..c.count(2)? {
+                    let (name, version) = (c.str()?.to_owned(), c.varint()?);
+                    check_tag(&name).map_err(|e| Error::corrupt(e.to_string()))?;
+                    if self.tags.last_key_value().is_some_and(|last| *last.0 >= name) {
+                        return Err(Error::corrupt("tags out of order"));
+                    }
+                    self.tags.insert(name, version);
+                }
+            }
+            ANCESTORS => {
+                let n = c.count(16)?;
+                if n > MAX_ANCESTORS {
+                    return Err(Error::corrupt(format!("{n} ancestors")));
+                }
+                self.ancestors = (0..n).map(|_| c.id()).collect::<Result<_>>()?;
+            }
+            _ if required => {
+                return Err(Error::unsupported(format!("the file needs section {id}; use a later version")));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Write id of an earlier version, if this one remembers it.
+    pub fn ancestor(&self, version: u64) -> Option<&Id> {
+        let back = self.version.checked_sub(version)?.checked_sub(1)?;
+        self.ancestors.get(usize::try_from(back).ok()?)
+    }
+
+    /// The version after this one, as long as nothing in it changes.
+    #[must_use]
+    pub fn successor(&self, cause: Cause, time_ms: i64, message: &str) -> Self {
+        let own = self.object(ObjectId::Layer(self.version)).map(|o| o.write_id);
+        let ancestors = own.into_iter().chain(self.ancestors.iter().copied()).take(MAX_ANCESTORS).collect();
+        let (version, message) = (self.version.saturating_add(1), message.to_owned());
+        Self { version, time_ms, message, cause, ancestors, ..self.clone() }
+    }
+
+    /// Whether `version`, if it is older than this one, is still part of the file.
+    pub fn keeps(&self, version: u64) -> bool {
+        version >= self.floor || self.tags.values().any(|v| *v == version)
     }
 
     /// Reads a root.
@@ -128,6 +234,7 @@ impl Footer {
             0 => Cause::Create,
             1 => Cause::Commit,
             2 => Cause::Compaction,
+            3 => Cause::Collection,
             n => {
                 return Err(Error::unsupported(format!(
                     "a version of cause {n} is not known to this version"
@@ -151,21 +258,37 @@ impl Footer {
             })
             .collect::<Result<Vec<_>>>()?;
         let n = c.count(1)?;
-        let run = |c: &mut Cursor<'_>| -> Result<Run> {
-            let n = c.count(8)?;
-            let directories = (0..n).map(|_| Directory::decode(c.bytes()?)).collect::<Result<Vec<_>>>()?;
-            Ok(Run { directories })
-        };
-        let runs = (0..n).map(|_| run(c)).collect::<Result<Vec<_>>>()?;
+        let runs = (0..n).map(|_| read_run(c)).collect::<Result<Vec<_>>>()?;
         let own_blocks = Directory::decode(c.bytes()?)?;
-        let n = c.count(3)?;
-        for _ in 0..n {
-            let (id, required, _) = (c.varint()?, c.u8()?, c.bytes()?);
-            if required != 0 {
-                return Err(Error::unsupported(format!("the file needs section {id}; use a later version")));
-            }
+        let mut footer = Self {
+            version,
+            time_ms,
+            message,
+            cause,
+            next_node,
+            arrays,
+            groups,
+            objects,
+            runs,
+            own_blocks,
+            floor: 0,
+            tags: BTreeMap::new(),
+            ancestors: Vec::new(),
+        };
+        for _ in 0..c.count(3)? {
+            let (id, required, bytes) = (c.varint()?, c.u8()?, c.bytes()?);
+            footer.read_section(id, required != 0, bytes)?;
         }
-        Ok(Self { version, time_ms, message, cause, next_node, arrays, groups, objects, runs, own_blocks })
+        Ok(footer)
+    }
+
+    /// Forgets the objects that the version does not need: those without live data and without pages.
+    pub fn keep_needed(&mut self) {
+        let pages: BTreeSet<ObjectId> = (self.runs.iter().flat_map(|r| &r.directories))
+            .flat_map(|d| &d.pages)
+            .map(|p| p.object)
+            .collect();
+        self.objects.retain(|o| o.live_bytes > 0 || pages.contains(&o.id));
     }
 
     /// Fills in what the trailer knows: the length of this layer's own object.
@@ -184,4 +307,59 @@ fn put_directory(out: &mut Vec<u8>, directory: &Directory) {
     let mut bytes = Vec::new();
     directory.encode(&mut bytes);
     put_bytes(out, &bytes);
+}
+
+/// What finds everything in a detached layer: `docs/format.md` section 9.3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DetachedRoot {
+    /// The version that the worker worked on.
+    pub begun: u64,
+    /// Stored bytes of all blocks.
+    pub stored_bytes: u64,
+    /// Decoded bytes of all blocks.
+    pub decoded_bytes: u64,
+    /// The object's own block table.
+    pub own_blocks: Directory,
+    /// What is to be committed.
+    pub run: Run,
+}
+
+impl DetachedRoot {
+    /// The root, decoded form.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = vec![DETACHED_ROOT];
+        for n in [self.begun, self.stored_bytes, self.decoded_bytes] {
+            put_varint(&mut out, n);
+        }
+        put_directory(&mut out, &self.own_blocks);
+        put_run(&mut out, &self.run);
+        put_extension(&mut out);
+        out
+    }
+
+    /// Reads a root.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let c = &mut Cursor::new(bytes);
+        let kind = c.u8()?;
+        if kind != DETACHED_ROOT {
+            return Err(Error::corrupt(format!("a root of kind {kind} in detached blocks")));
+        }
+        let (begun, stored_bytes, decoded_bytes) = (c.varint()?, c.varint()?, c.varint()?);
+        let own_blocks = Directory::decode(c.bytes()?)?;
+        Ok(Self { begun, stored_bytes, decoded_bytes, own_blocks, run: read_run(c)? })
+    }
+}
+
+fn put_run(out: &mut Vec<u8>, run: &Run) {
+    put_varint(out, run.directories.len() as u64);
+    run.directories.iter().for_each(|d| put_directory(out, d));
+}
+
+fn read_run(c: &mut Cursor<'_>) -> Result<Run> {
+    let n = c.count(8)?;
+    let directories = (0..n).map(|_| Directory::decode(c.bytes()?)).collect::<Result<_>>()?;
+    Ok(Run { directories })
 }

@@ -52,8 +52,8 @@ pub(crate) struct Inner {
 pub(crate) struct State {
     pub(crate) version: Version,
     pub(crate) pending: Arc<Pending>,
-    /// A commit whose outcome is not known: its answer was lost, or its caller went away.
-    pub(crate) unconfirmed: Option<commit::Attempt>,
+    /// Commits whose outcome is not known: their answer was lost, or their caller went away.
+    pub(crate) unconfirmed: Vec<commit::Attempt>,
 }
 
 /// What a handle did since it was opened. Clones of a handle share the counters.
@@ -130,7 +130,7 @@ impl ArrayFile {
         let (objects, read_only) = (Arc::new(objects), config.version.is_some());
         let config = Arc::new(config);
         let version = Version { objects: objects.clone(), config: config.clone(), head: Arc::new(head) };
-        let state = State { version, pending: Arc::default(), unconfirmed: None };
+        let state = State { version, pending: Arc::default(), unconfirmed: Vec::new() };
         let inner = Inner {
             objects,
             config,
@@ -139,6 +139,19 @@ impl ArrayFile {
             read_only,
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Another handle on the same file, at `head` and without pending changes.
+    pub(crate) fn beside(&self, head: Head) -> Self {
+        let version = Version { head: Arc::new(head), ..self.view().version };
+        let inner = Inner {
+            objects: self.inner.objects.clone(),
+            config: self.inner.config.clone(),
+            state: Mutex::new(State { version, pending: Arc::default(), unconfirmed: Vec::new() }),
+            gate: futures::lock::Mutex::new(()),
+            read_only: false,
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     /// What reads through this handle see.
@@ -221,7 +234,7 @@ impl ArrayFile {
             Ok(())
         })?;
         // If a commit without an answer happened it is as good as another's: `refresh` shows it.
-        self.inner.state.lock().unconfirmed = None;
+        self.inner.state.lock().unconfirmed.clear();
         Ok(())
     }
 

@@ -1,21 +1,37 @@
-//! The only place that deletes.
+//! The only place that deletes: `docs/format.md` section 11.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
-use array_format_core::Result;
 use array_format_core::address::ObjectId;
+use array_format_core::footer::{Cause, DetachedRoot, Footer};
 use array_format_core::format::trailer::Id;
+use array_format_core::{Error, ErrorKind, Result};
 
+use crate::commit::maintain::Maintenance;
+use crate::detached::Receipt;
 use crate::file::ArrayFile;
-use crate::index::Version;
-use crate::layer::{Objects, names, open_head};
+use crate::layer::head::{layers_of, open_detached, open_layer, read_root};
+use crate::layer::{Head, Objects, names, open_head};
+use crate::storage::ListEntry;
 
 /// What to collect.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct GcOptions {
     /// Only tells what would be deleted.
     pub dry_run: bool,
+    /// How many of the newest versions stay: at least 1.
+    pub keep_last: usize,
+    /// Versions that were committed at this time or later stay, as their writers' clocks had it: milliseconds since
+    /// 1970-01-01T00:00:00Z.
+    pub keep_since: Option<i64>,
+}
+
+impl Default for GcOptions {
+    fn default() -> Self {
+        Self { dry_run: false, keep_last: 1, keep_since: None }
+    }
 }
 
 impl GcOptions {
@@ -23,6 +39,20 @@ impl GcOptions {
     #[must_use]
     pub fn dry_run(mut self, dry_run: bool) -> Self {
         self.dry_run = dry_run;
+        self
+    }
+
+    /// Keeps this many of the newest versions: grace for readers that have them open, and for workers that write detached layers on them.
+    #[must_use]
+    pub fn keep_last(mut self, versions: usize) -> Self {
+        self.keep_last = versions;
+        self
+    }
+
+    /// Keeps the versions that were committed at `time_ms` or later.
+    #[must_use]
+    pub fn keep_since(mut self, time_ms: i64) -> Self {
+        self.keep_since = Some(time_ms);
         self
     }
 }
@@ -44,60 +74,191 @@ impl GcReport {
 }
 
 impl ArrayFile {
-    /// Deletes the layers that the newest version does not need, and what dead writers left. Older versions that need them can no
-    /// longer be opened.
+    /// Deletes the layers that no kept version needs, detached layers that can no longer be joined, and what dead writers left. Kept are the newest version,
+    /// those that `options` name, and those with a [tag](Self::tag).
+    ///
+    /// If versions are given up, that is itself a commit: nobody can tag or join what is about to be deleted.
     ///
     /// # Errors
     /// What the storage says. What was deleted until then was not needed.
+    ///
+    /// # Cost
+    /// A listing, one request a kept version, at most one small commit, one deletion an object.
     pub async fn garbage_collect(&mut self, options: GcOptions) -> Result<GcReport> {
         self.check_writable()?;
-        let _gate = self.inner.gate.lock().await;
-        let version = self.view().version;
-        collect(&version, options).await.map_err(|e| self.in_file(e))
+        let report = self.collect(options).await.map_err(|e| self.in_file(e))?;
+        if !self.has_pending() {
+            self.refresh().await?;
+        }
+        Ok(report)
+    }
+
+    async fn collect(&self, options: GcOptions) -> Result<GcReport> {
+        let objects = &self.inner.objects;
+        let listing = objects.list().await?;
+        // The head is read after the listing: what comes later is not in the listing and cannot be deleted.
+        let head = open_head(objects, None).await?;
+        let floor = floor(objects, &head, &listing, options).await?;
+        let mut report = GcReport { objects: unneeded(objects, &head, floor, &listing).await?, swept: 0 };
+        if options.dry_run {
+            return Ok(report);
+        }
+        let committed = head.footer.floor;
+        let now = unneeded(objects, &head, committed, &listing).await?;
+        if now.len() < report.objects.len() {
+            // A handle of its own: pending changes have nothing to do with it.
+            self.beside(head).maintain(&Maintenance::Floor(floor)).await?;
+        }
+        // Decided anew: until the floor was there, a version below it could still get a tag, or a detached layer be joined.
+        report.objects = delete_unneeded(objects, Some(&listing)).await?;
+        report.swept = objects.storage.sweep(&objects.path).await?;
+        Ok(report)
     }
 }
 
-/// See [`ArrayFile::garbage_collect`]. Trusts no older view: the head is read again first.
-pub(crate) async fn collect(version: &Version, options: GcOptions) -> Result<GcReport> {
-    let objects = &version.objects;
-    let listing = objects.storage.list(&names::folder(&objects.path)).await?;
-    // The head is read after the listing: a layer that comes later is not in the listing and cannot be deleted.
-    let head = open_head(objects, None).await?;
-    let file_id = head.file_id;
+/// The lowest version that stays, tags aside.
+async fn floor(objects: &Objects, head: &Head, listing: &[ListEntry], options: GcOptions) -> Result<u64> {
     let newest = head.footer.version;
-    let mut needed: HashSet<String> = HashSet::new();
-    for entry in &head.footer.objects {
-        if entry.id != ObjectId::Layer(head.base) {
-            needed.insert(names::name(&file_id, entry.id));
+    let mut older: BTreeSet<u64> = layers_of(listing, &head.file_id).into_iter().map(|l| l.0).collect();
+    older.insert(head.base);
+    let mut floor = newest;
+    let (mut kept, mut above) = (1, head.footer.clone());
+    for version in older.range(head.footer.floor..newest).rev() {
+        let Some(root) = version_root(objects, head, *version).await? else { continue };
+        // A collection has the content of the version before it: that is one to keep, not two.
+        let same = above.cause == Cause::Collection;
+        if !same && kept >= options.keep_last && options.keep_since.is_none_or(|since| root.time_ms < since) {
+            break;
         }
+        kept += usize::from(!same);
+        (floor, above) = (*version, root);
     }
-    let mut report = GcReport::default();
+    Ok(floor)
+}
+
+/// The root of a version; `None` if its layer is gone.
+async fn version_root(objects: &Objects, head: &Head, version: u64) -> Result<Option<Arc<Footer>>> {
+    if version == head.footer.version {
+        return Ok(Some(head.footer.clone()));
+    }
+    let path = match version == head.base {
+        true => objects.path.clone(),
+        false => names::sidecar(&objects.path, &head.file_id, ObjectId::Layer(version)),
+    };
+    let layer = match open_layer(objects, &path).await {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        layer => layer?,
+    };
+    match layer.trailer.file_id == head.file_id && layer.trailer.layer == version {
+        true => Ok(Some(Arc::new(read_root(&layer).await?))),
+        false => Ok(None),
+    }
+}
+
+/// What is listed and no version needs that is part of the file if `floor` is its floor.
+async fn unneeded(
+    objects: &Objects,
+    head: &Head,
+    floor: u64,
+    listing: &[ListEntry],
+) -> Result<Vec<(String, u64)>> {
+    let file_id = head.file_id;
+    let mut kept: BTreeSet<u64> =
+        layers_of(listing, &file_id).into_iter().map(|l| l.0).filter(|n| *n >= floor).collect();
+    kept.insert(head.footer.version);
+    if head.base >= floor {
+        kept.insert(head.base);
+    }
+    let mut needed: HashSet<ObjectId> = HashSet::new();
+    for version in &kept {
+        let root = version_root(objects, head, *version).await?;
+        needed.extend(root.iter().flat_map(|r| &r.objects).map(|o| o.id));
+        needed.insert(ObjectId::Layer(*version));
+    }
+    for (name, version) in &head.footer.tags {
+        let Some(root) = version_root(objects, head, *version).await? else {
+            return Err(Error::corrupt(format!(
+                "version {version}, which the tag {name:?} names, is missing; nothing is deleted as long as the tag is there"
+            )));
+        };
+        needed.extend(root.objects.iter().map(|o| o.id));
+        needed.insert(ObjectId::Layer(*version));
+    }
+    let mut garbage = Vec::new();
     for entry in listing {
-        let ours = match names::parse(&entry.name) {
-            Some((id, ObjectId::Layer(n))) => id != file_id || n <= newest,
-            // Blocks that a worker wrote ahead may be about to be joined; of another file they are garbage.
-            Some((id, ObjectId::Detached(_))) => id != file_id,
+        let unneeded = match names::parse(&entry.name) {
+            Some((id, _)) if id != file_id => true,
+            // Its sidecar is what it was copied from.
+            Some((_, ObjectId::Layer(n))) if n == head.base => true,
+            Some((_, ObjectId::Layer(n))) => n < floor && !needed.contains(&ObjectId::Layer(n)),
+            Some((_, id @ ObjectId::Detached(_))) => {
+                !needed.contains(&id) && begun(objects, &file_id, id).await?.is_some_and(|b| b < floor)
+            }
             None => false,
         };
-        let is_head = head.base != newest && entry.name == names::name(&file_id, ObjectId::Layer(newest));
-        if ours && !is_head && !needed.contains(&entry.name) {
-            report.objects.push((entry.name, entry.size));
+        if unneeded {
+            garbage.push((entry.name.clone(), entry.size));
         }
     }
-    if !options.dry_run {
-        for (name, _) in &report.objects {
-            objects.storage.delete(&format!("{}/{name}", names::folder(&objects.path))).await?;
+    Ok(garbage)
+}
+
+/// The version that the worker of a detached layer worked on. What cannot be read is left alone.
+async fn begun(objects: &Objects, file_id: &Id, id: ObjectId) -> Result<Option<u64>> {
+    let path = names::sidecar(&objects.path, file_id, id);
+    match open_detached(objects, &path).await {
+        Ok((_, DetachedRoot { begun, .. })) => Ok(Some(begun)),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Corrupt | ErrorKind::Unsupported) => {
+            tracing::warn!(error = %e, "a detached layer is left alone");
+            Ok(None)
         }
-        report.swept = objects.storage.sweep(&objects.path).await?;
+        Err(e) => Err(e),
     }
-    Ok(report)
+}
+
+/// Deletes what no version of the file needs, of a listing that was taken before or of one taken now.
+pub(crate) async fn delete_unneeded(
+    objects: &Objects,
+    listing: Option<&[ListEntry]>,
+) -> Result<Vec<(String, u64)>> {
+    let now;
+    let listing = match listing {
+        Some(listing) => listing,
+        None => {
+            now = objects.list().await?;
+            &now
+        }
+    };
+    let head = open_head(objects, None).await?;
+    let garbage = unneeded(objects, &head, head.footer.floor, listing).await?;
+    for (name, _) in &garbage {
+        objects.storage.delete(&format!("{}/{name}", names::folder(&objects.path))).await?;
+    }
+    Ok(garbage)
 }
 
 /// Deletes the layers of an older file at the same path.
 pub(crate) async fn delete_foreign(objects: &Objects, file_id: &Id) -> Result<()> {
-    for entry in objects.storage.list(&names::folder(&objects.path)).await? {
+    for entry in objects.list().await? {
         if names::parse(&entry.name).is_some_and(|(id, _)| id != *file_id) {
             objects.storage.delete(&format!("{}/{}", names::folder(&objects.path), entry.name)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes detached layers that are not part of the newest version.
+pub(crate) async fn abandon(objects: &Objects, receipts: &[Receipt]) -> Result<()> {
+    let head = open_head(objects, None).await?;
+    for receipt in receipts {
+        if receipt.file_id != head.file_id {
+            return Err(Error::invalid(
+                "this receipt is of another file, or of one that was at this path before",
+            ));
+        }
+        let id = ObjectId::Detached(receipt.object);
+        if head.footer.object(id).is_none() {
+            objects.storage.delete(&names::sidecar(&objects.path, &head.file_id, id)).await?;
         }
     }
     Ok(())

@@ -64,7 +64,7 @@ impl ArrayFile {
     /// A listing, and one request a version.
     pub async fn versions(&self) -> Result<Vec<VersionInfo>> {
         let objects = &self.inner.objects;
-        let listing = objects.storage.list(&names::folder(&objects.path)).await?;
+        let listing = objects.list().await?;
         let base = open_layer(objects, &objects.path).await?;
         let file_id = base.trailer.file_id;
         let layers = layers_of(&listing, &file_id);
@@ -78,11 +78,13 @@ impl ArrayFile {
             }
         }
         roots.sort_by_key(|r| r.version);
+        let newest = roots.last().cloned();
         let has = |f: &Footer| {
-            f.objects.iter().all(|o| match o.id {
-                ObjectId::Layer(n) => n == base.trailer.layer || layers.contains(&(n, o.object_bytes)),
-                ObjectId::Detached(_) => true,
-            })
+            newest.as_ref().is_none_or(|n| n.version == f.version || n.keeps(f.version))
+                && f.objects.iter().all(|o| match o.id {
+                    ObjectId::Layer(n) => n == base.trailer.layer || layers.contains(&(n, o.object_bytes)),
+                    ObjectId::Detached(_) => true,
+                })
         };
         Ok(roots.iter().filter(|f| has(f)).map(version_info).collect())
     }
@@ -202,33 +204,5 @@ impl ArrayFile {
             live_bytes: u.live_bytes.saturating_add(o.live_bytes),
             dead_bytes: u.dead_bytes.saturating_add(o.decoded_bytes.saturating_sub(o.live_bytes)),
         })
-    }
-
-    /// Copies an array of another file into this one under a new name, with its attributes. Pending data of `from` is
-    /// not copied.
-    ///
-    /// # Errors
-    /// `NotFound`, `AlreadyExists`; what the storages say.
-    pub async fn copy_from(&mut self, from: &Snapshot, source: &str, target: &str) -> Result<()> {
-        let array = from.array(source).await?;
-        let definition =
-            crate::write::stage::ArrayDefinition::of_schema(array.schema.clone(), array.shape.clone());
-        self.define(target, definition)?;
-        for (name, value) in from.attributes(source).await? {
-            self.set_attribute(target, &name, value).await?;
-        }
-        for chunk in from.chunks(source).await? {
-            let (shape, elements) =
-                from.read_elements(source, chunk.start.clone(), chunk.shape.clone(), vec![]).await?;
-            self.write_elements(target, chunk.start, shape, elements).await?;
-        }
-        Ok(())
-    }
-}
-
-impl crate::write::stage::ArrayDefinition {
-    /// The definition of an array that exists.
-    pub fn of_schema(schema: array_format_core::schema::ArraySchema, shape: Vec<u64>) -> Self {
-        Self { schema, shape, fill_type: None, default_filters: false }
     }
 }

@@ -14,14 +14,18 @@ mod cache;
 mod commit;
 mod compaction;
 mod config;
+mod copy;
+mod detached;
 mod file;
 mod forward;
 mod gc;
 mod history;
 mod index;
+mod join;
 mod layer;
 mod read;
 mod snapshot;
+mod tags;
 mod verify;
 mod write;
 
@@ -38,6 +42,7 @@ pub use cache::DeltaCache;
 pub use codec::{CodecRegistry, CompressionCodec, Filter, Lz4Codec, NoCompression, ZstdCodec};
 pub use compaction::CompactOptions;
 pub use config::FileConfig;
+pub use detached::Receipt;
 pub use element::{
     ArrayElement, DurationMs, DurationNs, DurationS, DurationUs, List, TimestampMs, TimestampNs, TimestampS,
     TimestampUs,

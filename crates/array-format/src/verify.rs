@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use array_format_core::address::ObjectId;
 use array_format_core::block::{BlockMeta, ChunkRef};
+use array_format_core::footer::{DetachedRoot, Footer};
 use array_format_core::format::attributes::AttributesPage;
 use array_format_core::format::blocks::decode_table;
 use array_format_core::format::chunks::ChunksPage;
@@ -13,7 +14,7 @@ use array_format_core::format::directory::Directory;
 use array_format_core::format::nodes::{Node, NodeRow, NodesPage};
 use array_format_core::format::page::{self, PageRef, Table};
 use array_format_core::format::statistics::StatisticsPage;
-use array_format_core::format::trailer::{Trailer, check_header};
+use array_format_core::format::trailer::{ObjectKind, Trailer, check_header};
 use array_format_core::grid::element_count;
 use array_format_core::schema::Schema;
 use array_format_core::statistics::Statistics;
@@ -106,7 +107,7 @@ impl ArrayFile {
 impl Version {
     async fn check_layer(&self, id: ObjectId, report: &mut VerifyReport) -> Result<()> {
         let entry = self.entry(id)?;
-        let object = self.objects.get(&self.head.file_id, entry).await?;
+        let object = self.objects.get(&self.head.file_id, &entry).await?;
         let header = object.read(0..HEADER_BYTES as u64).await?;
         let size = object.stored().size();
         let tail = object
@@ -119,10 +120,19 @@ impl Version {
         let decoded =
             page::open(&bytes, u64::from(root.codec.code()), root.decoded_bytes, root.checksum, "the root");
         let decoded = decoded.map_err(|e| e.in_layer(id).at_offset(root.offset))?;
-        let footer = array_format_core::footer::Footer::decode(&decoded)
-            .map_err(|e| e.in_layer(id).at_offset(root.offset))?;
+        let at_root = |e: Error| e.in_layer(id).at_offset(root.offset);
+        let own_blocks = match trailer.kind {
+            ObjectKind::Layer => Footer::decode(&decoded).map_err(at_root)?.own_blocks,
+            ObjectKind::Detached => {
+                let detached = DetachedRoot::decode(&decoded).map_err(at_root)?;
+                for directory in &detached.run.directories {
+                    self.check_pages(directory, report).await;
+                }
+                detached.own_blocks
+            }
+        };
         let mut next = 0;
-        for leaf in self.leaves_of(&footer.own_blocks, report).await {
+        for leaf in self.leaves_of(&own_blocks, report).await {
             let stored = self.read(leaf.object, leaf.offset..leaf.end()).await;
             let table = stored.and_then(|stored| {
                 let decoded =

@@ -49,12 +49,35 @@ struct Handle {
     /// Of the version that it is based on.
     below: ModelState,
     state: ModelState,
+    /// What a worker changed.
+    changes: Vec<Change>,
+    /// Whether it joined a detached layer since its last commit.
+    joined: bool,
 }
 
 impl Handle {
     fn change(&mut self, change: &Change) {
         assert!(self.state.apply(change), "the test made a change that makes no sense: {change:?}");
+        self.changes.push(change.clone());
     }
+}
+
+fn defines_the_same(a: &ModelNode, b: Option<&ModelNode>) -> bool {
+    match (&a.array, b.map(|b| &b.array)) {
+        (Some(a), Some(Some(b))) => {
+            (a.kind, &a.shape, &a.chunk, &a.fill) == (b.kind, &b.shape, &b.chunk, &b.fill)
+        }
+        (None, Some(None)) => true,
+        _ => false,
+    }
+}
+
+/// A detached layer that was not joined yet.
+struct Detached {
+    receipt: Receipt,
+    below: ModelState,
+    state: ModelState,
+    changes: Vec<Change>,
 }
 
 struct World {
@@ -64,6 +87,8 @@ struct World {
     /// Versions that must be readable.
     versions: BTreeMap<u64, ModelState>,
     newest: (u64, ModelState),
+    tags: BTreeMap<String, u64>,
+    detached: Vec<Detached>,
     log: Vec<String>,
 }
 
@@ -86,9 +111,17 @@ impl World {
         let config = config.with_block_bytes(1 << dice.roll(12)).with_frame_bytes(1 << 10);
         let file = ArrayFile::create(&storage, NAME, config.clone()).await.unwrap();
         let state = ModelState::default();
-        let handle = Handle { file, base: 0, below: state.clone(), state: state.clone() };
+        let handle = Handle {
+            file,
+            base: 0,
+            below: state.clone(),
+            state: state.clone(),
+            changes: vec![],
+            joined: false,
+        };
         let versions = BTreeMap::from([(0, state.clone())]);
-        Self { storage, config, handles: vec![handle], versions, newest: (0, state), log: vec![] }
+        let (newest, tags, detached) = ((0, state), BTreeMap::new(), vec![]);
+        Self { storage, config, handles: vec![handle], versions, newest, tags, detached, log: vec![] }
     }
 
     fn what(&self) -> String {
@@ -161,7 +194,17 @@ impl World {
         }
     }
 
+    /// What was joined and not committed cannot be committed any more once older versions are given up. (That has a test of its own.)
+    async fn commit_joined(&mut self) {
+        for handle in 0..self.handles.len() {
+            if std::mem::take(&mut self.handles[handle].joined) {
+                self.flush(handle).await;
+            }
+        }
+    }
+
     async fn compact(&mut self, handle: usize, keep: bool) {
+        self.commit_joined().await;
         self.refresh(handle).await;
         let what = self.what();
         let newest = self.newest.clone();
@@ -172,22 +215,193 @@ impl World {
         assert_eq!(h.file.num_layers(), 1, "{what}");
         h.base = version;
         self.newest.0 = version;
+        self.versions.insert(version, newest.1);
         if !keep {
-            self.versions.clear();
+            self.give_up_below(version);
         }
+        self.check(handle, true).await;
+    }
+
+    /// Versions below a floor stay only if a tag names them.
+    fn give_up_below(&mut self, floor: u64) {
+        let tags = &self.tags;
+        self.versions.retain(|v, _| *v >= floor || tags.values().any(|t| t == v));
+    }
+
+    async fn compact_some(&mut self, handle: usize) {
+        self.refresh(handle).await;
+        let what = self.what();
+        let newest = self.newest.clone();
+        let h = &mut self.handles[handle];
+        let version = h.file.compact_with(CompactOptions::default().incremental(true)).await;
+        let version = version.unwrap_or_else(|e| panic!("{e}\n{what}"));
+        assert!(version == newest.0 || version == newest.0 + 1, "{what}");
+        h.base = version;
+        self.newest.0 = version;
         self.versions.insert(version, newest.1);
         self.check(handle, true).await;
     }
 
-    async fn collect(&mut self, handle: usize) {
+    async fn tag(&mut self, dice: &mut Dice, handle: usize) {
+        self.refresh(handle).await;
+        let name = format!("t{}", dice.roll(2));
+        let all: Vec<u64> = self.versions.keys().copied().collect();
         let what = self.what();
+        let (number, state) = self.newest.clone();
         let h = &mut self.handles[handle];
-        let told = h.file.garbage_collect(GcOptions::default().dry_run(true)).await.unwrap();
-        let done = h.file.garbage_collect(GcOptions::default()).await.unwrap();
+        let changed = if dice.roll(3) == 0 {
+            let there = self.tags.remove(&name).is_some();
+            assert_eq!(h.file.remove_tag(&name).await.unwrap(), there, "{what}");
+            there
+        } else {
+            let version = *dice.pick(&all).unwrap();
+            h.file.tag(&name, version).await.unwrap_or_else(|e| panic!("{e}\n{what}"));
+            self.tags.insert(name, version) != Some(version)
+        };
+        if changed {
+            h.base = number + 1;
+            self.newest.0 = number + 1;
+            self.versions.insert(number + 1, state);
+        }
+        assert_eq!(h.file.version(), self.newest.0, "{what}");
+        assert_eq!(h.file.tags(), self.tags, "{what}");
+        let floor = h.file.footer().floor;
+        self.give_up_below(floor);
+        self.check(handle, true).await;
+    }
+
+    /// A worker changes something and writes it ahead.
+    async fn detach(&mut self, dice: &mut Dice) {
+        let file = ArrayFile::open(&self.storage, NAME, self.config.clone()).await.unwrap();
+        let (base, state) = self.newest.clone();
+        self.handles.push(Handle { file, base, below: state.clone(), state, changes: vec![], joined: false });
+        let worker = self.handles.len() - 1;
+        for _ in 0..1 + dice.roll(4) {
+            match dice.roll(4) {
+                0 => self.define_new(dice, worker).await,
+                1 => self.attribute(dice, worker).await,
+                _ => self.write(dice, worker).await,
+            }
+        }
+        let what = self.what();
+        let mut worker = self.handles.pop().unwrap();
+        if !worker.file.has_pending() {
+            return;
+        }
+        let receipt = worker.file.detach().await.unwrap_or_else(|e| panic!("{e}\n{what}"));
+        assert!(!worker.file.has_pending(), "{what}");
+        check_snapshot(&worker.file.snapshot(), &worker.below, &what).await;
+        let Handle { below, state, changes, .. } = worker;
+        self.detached.push(Detached { receipt, below, state, changes });
+    }
+
+    async fn join(&mut self, dice: &mut Dice, handle: usize) {
+        if self.detached.is_empty() {
+            return;
+        }
+        self.refresh(handle).await;
+        let what = self.what();
+        let i = dice.roll(self.detached.len() as u64) as usize;
+        let layer = self.detached.swap_remove(i);
+        let h = &mut self.handles[handle];
+        // What it becomes if nothing overlaps.
+        let mut state = h.state.clone();
+        let mut twice = BTreeSet::new();
+        let applied = layer.changes.iter().all(|c| match c {
+            // Two may define the same array in the same way, and fill it together.
+            Change::Put(path, node) if defines_the_same(node, state.nodes.get(path)) => {
+                twice.insert(path.clone())
+            }
+            c => state.apply(c),
+        });
+        // And give an attribute the same value.
+        let mut below = layer.below.clone();
+        for (path, node) in &mut below.nodes {
+            let (Some(mine), Some(theirs)) = (layer.state.nodes.get(path), h.state.nodes.get(path)) else {
+                continue;
+            };
+            let same = mine.attributes.iter().filter(|(k, v)| theirs.attributes.get(*k) == Some(*v));
+            node.attributes.extend(same.map(|(k, v)| (k.clone(), v.clone())));
+            node.attributes
+                .retain(|k, _| mine.attributes.contains_key(k) || theirs.attributes.contains_key(k));
+        }
+        match h.file.join(std::slice::from_ref(&layer.receipt)).await {
+            Ok(()) => {
+                assert!(applied, "joined what cannot be applied\n{what}");
+                let same_shapes = |a: &ModelState, b: &ModelState| {
+                    let shape = |s: &ModelState, p: &String| s.array(p).map(|a| a.shape.clone());
+                    a.arrays().iter().all(|p| shape(a, p) == shape(b, p))
+                };
+                if twice.is_empty() && same_shapes(&below, &h.state) {
+                    let merged = ModelState::merge(&below, &layer.state, &h.state);
+                    assert!(merged.is_some(), "an overlap went unnoticed\n{what}");
+                }
+                (h.state, h.joined) = (state, true);
+                let again = h.file.join(std::slice::from_ref(&layer.receipt)).await.unwrap_err();
+                assert_eq!(again.kind(), ErrorKind::AlreadyExists, "{again}\n{what}");
+            }
+            Err(e) => {
+                let gone = matches!(e.kind(), ErrorKind::SnapshotExpired | ErrorKind::NotFound);
+                let given_up = gone && layer.receipt.begun() < h.file.footer().floor;
+                assert!(e.kind() == ErrorKind::Conflict || given_up, "{e:?}\n{what}");
+                h.file.abandon(&[layer.receipt]).await.unwrap();
+            }
+        }
+        self.check(handle, false).await;
+    }
+
+    async fn copy(&mut self, dice: &mut Dice, handle: usize) {
+        let to = dice.path();
+        let other = dice.roll(self.handles.len() as u64) as usize;
+        let what = self.what();
+        if !self.versions.contains_key(&self.handles[other].base) {
+            return;
+        }
+        let from = self.handles[other].file.snapshot();
+        let state = self.handles[other].state.clone();
+        let Some(source) = dice.pick(&state.arrays()).cloned() else { return };
+        let h = &mut self.handles[handle];
+        if !h.state.is_free(&to) {
+            return;
+        }
+        h.file.copy_from(&from, &source, &to).await.unwrap_or_else(|e| panic!("{e}\n{what}"));
+        let copied = &state.nodes[&source];
+        let mut node = ModelNode::new(copied.array.clone());
+        node.attributes.clone_from(&copied.attributes);
+        h.change(&Change::Put(to, node));
+        self.check(handle, false).await;
+    }
+
+    async fn collect(&mut self, dice: &mut Dice, handle: usize) {
+        self.commit_joined().await;
+        if !self.handles[handle].file.has_pending() {
+            self.refresh(handle).await;
+        }
+        let what = self.what();
+        let options = GcOptions::default().keep_last(1 + dice.roll(3) as usize);
+        let (number, state) = self.newest.clone();
+        let h = &mut self.handles[handle];
+        let before = ArrayFile::open(&self.storage, NAME, self.config.clone()).await.unwrap().footer().floor;
+        let told = h.file.garbage_collect(options.dry_run(true)).await.unwrap();
+        let done = h.file.garbage_collect(options).await.unwrap_or_else(|e| panic!("{e}\n{what}"));
         assert_eq!(told.objects, done.objects, "{what}");
-        let left = h.file.garbage_collect(GcOptions::default()).await.unwrap();
-        assert!(left.objects.is_empty(), "{what}");
-        self.versions = BTreeMap::from([self.newest.clone()]);
+        let left = h.file.garbage_collect(options).await.unwrap();
+        assert!(left.objects.is_empty(), "{left:?}\n{what}");
+        let fresh = ArrayFile::open(&self.storage, NAME, self.config.clone()).await.unwrap();
+        let (version, floor) = (fresh.version(), fresh.footer().floor);
+        assert!(version == number || version == number + 1, "{what}");
+        let kept = |floor| self.versions.range(floor..).count();
+        assert!(floor <= number && kept(floor) >= options.keep_last.min(kept(before)), "{what}");
+        self.newest.0 = version;
+        self.versions.insert(version, state);
+        self.give_up_below(floor);
+        if !self.handles[handle].file.has_pending() {
+            self.handles[handle].base = version;
+        }
+        for version in self.versions.keys() {
+            let found = fresh.at(*version).await.unwrap_or_else(|e| panic!("version {version}: {e}\n{what}"));
+            check_snapshot(&found, &self.versions[version], &format!("{what}\nversion {version}")).await;
+        }
     }
 
     /// Compares what a handle shows with the model; `deep` also what a fresh handle shows, and every byte.
@@ -230,8 +444,17 @@ impl World {
     }
 
     async fn define(&mut self, dice: &mut Dice, handle: usize) {
-        let path = dice.path();
         let redefine = dice.roll(3) == 0;
+        self.define_or(dice, handle, redefine).await;
+    }
+
+    /// As workers can: nothing that is there goes.
+    async fn define_new(&mut self, dice: &mut Dice, handle: usize) {
+        self.define_or(dice, handle, false).await;
+    }
+
+    async fn define_or(&mut self, dice: &mut Dice, handle: usize, redefine: bool) {
+        let path = dice.path();
         let h = &mut self.handles[handle];
         let old = h.state.array(&path).is_some();
         let kind = *dice.pick(&Kind::ALL).unwrap();
@@ -388,8 +611,14 @@ impl World {
 
     async fn reopen(&mut self, dice: &mut Dice, handle: usize) {
         let file = ArrayFile::open(&self.storage, NAME, self.config.clone()).await.unwrap();
-        let fresh =
-            Handle { file, base: self.newest.0, below: self.newest.1.clone(), state: self.newest.1.clone() };
+        let fresh = Handle {
+            file,
+            base: self.newest.0,
+            below: self.newest.1.clone(),
+            state: self.newest.1.clone(),
+            changes: vec![],
+            joined: false,
+        };
         if self.handles.len() < 3 && dice.roll(2) == 0 {
             self.handles.push(fresh);
         } else {
@@ -414,7 +643,13 @@ impl World {
             60..66 => self.delete(&mut dice, handle).await,
             66..68 => self.define_group(&mut dice, handle).await,
             68..78 => self.attribute(&mut dice, handle).await,
-            78..87 => self.flush(handle).await,
+            78..86 => self.flush(handle).await,
+            86 => self.tag(&mut dice, handle).await,
+            100..106 => self.detach(&mut dice).await,
+            106..112 => self.join(&mut dice, handle).await,
+            112..115 => self.copy(&mut dice, handle).await,
+            115..118 => self.compact_some(handle).await,
+            118..121 => self.collect(&mut dice, handle).await,
             87..89 => self.reopen(&mut dice, handle).await,
             89 => {
                 let h = &mut self.handles[handle];
@@ -427,11 +662,11 @@ impl World {
             90..93 => self.time_travel(&mut dice, handle).await,
             93..95 => self.compact(handle, true).await,
             95..97 => self.compact(handle, false).await,
-            97 => self.collect(handle).await,
+            97 => self.collect(&mut dice, handle).await,
             98 => self.handles[handle].file = self.handles[handle].file.clone(),
             _ => self.refresh(handle).await,
         }
-        if op < 78 && self.handles[handle].base == self.newest.0 {
+        if (op < 78 || op >= 100) && self.handles[handle].base == self.newest.0 {
             self.settle_pending(handle);
             if dice.roll(4) == 0 {
                 self.check(handle, false).await;
@@ -499,7 +734,7 @@ fn sequences_that_failed_once() {
 fn random_operations_leave_what_the_model_says() {
     let cases = std::env::var("AF_MODEL_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(300);
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
-    let ops = prop::collection::vec((0u8..100, any::<u64>()), 1..60);
+    let ops = prop::collection::vec((0u8..121, any::<u64>()), 1..60);
     runner
         .run(&(any::<u64>(), ops), |(seed, ops)| {
             block_on(run(seed, &ops));

@@ -31,6 +31,7 @@ impl Log {
                 Cause::Create => "create",
                 Cause::Commit => "commit",
                 Cause::Compaction => "compaction",
+                Cause::Collection => "collection",
             };
             let before = i.checked_sub(1).and_then(|i| versions.get(i)).filter(|_| self.changes);
             let changes = before.map_or(Ok(Vec::new()), |b| wait(file.diff(b.version, v.version)))?;

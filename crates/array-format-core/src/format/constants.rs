@@ -25,6 +25,11 @@ pub const MAX_BLOCK_BYTES: u64 = u32::MAX as u64;
 /// Longest string or bytes kept as a minimum or maximum, in bytes.
 pub const MAX_BOUND_BYTES: usize = 64;
 
+/// Most write ids that a root remembers of the versions before it.
+pub const MAX_ANCESTORS: usize = 64;
+/// Longest name of a tag, in bytes.
+pub const MAX_TAG_BYTES: usize = 1024;
+
 /// First byte of a directory.
 pub const DIRECTORY: u8 = 16;
 /// First byte of the root of a layer.

@@ -1,11 +1,10 @@
 //! From pending changes to a layer: rows, blocks, pages, root.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use array_format_core::address::ObjectId;
-use array_format_core::block::{ChunkRef, CodecRecord};
-use array_format_core::codec::{CompressionCodec, ZSTD_ID, ZstdCodec};
+use array_format_core::block::ChunkRef;
 use array_format_core::footer::{Cause, Footer, ObjectEntry, Run};
 use array_format_core::format::attributes::AttributeRow;
 use array_format_core::format::chunks::ChunkRow;
@@ -17,14 +16,13 @@ use array_format_core::schema::Schema;
 use array_format_core::statistics::{Counts, Statistics};
 use array_format_core::{Error, ErrorKind, Result};
 
+use super::blocks::{Stored, store_chunks};
 use super::own_entry;
-use crate::config::FileConfig;
 use crate::index::Version;
 use crate::index::build::{BuildRow, TableBuilder};
 use crate::index::scan::KeyRange;
 use crate::read::View;
 use crate::storage::Upload;
-use crate::write::pack::{ChunkJob, store};
 use crate::write::pending::{NEW_NODE, Pending, Staged, StagedChunk, StagedNode, grid};
 use crate::write::sink::LayerSink;
 
@@ -87,7 +85,8 @@ pub(crate) async fn build(
         groups: 0,
     };
     let next_node = builder.give_ids(footer.next_node)?;
-    let stored = builder.store_chunks().await?;
+    let stored = store_chunks(pending, &version.config, &mut builder.sink).await?;
+    builder.enliven(&stored)?;
     for (path, staged) in &pending.nodes {
         match staged {
             Staged::Gone => builder.remove(path).await?,
@@ -96,9 +95,6 @@ pub(crate) async fn build(
     }
     builder.finish(message, write_id, next_node).await
 }
-
-/// Chunks of this commit by pending node id and coordinates.
-type Stored = HashMap<u64, BTreeMap<Vec<u64>, (ChunkRef, Statistics)>>;
 
 impl Builder<'_> {
     /// Gives ids to new nodes in the order of their paths, so that neighbours have neighbouring ids.
@@ -121,42 +117,20 @@ impl Builder<'_> {
         self.ids.get(&pending).copied().unwrap_or(pending)
     }
 
-    async fn store_chunks(&mut self) -> Result<Stored> {
-        let mut keys = Vec::new();
-        let mut jobs = Vec::new();
-        let config = self.view.version.config.clone();
-        let mut codecs: HashMap<CodecRecord, Arc<dyn CompressionCodec>> = HashMap::new();
-        for staged in self.pending.nodes.values() {
-            let Staged::Node(s) = staged else { continue };
-            let (Schema::Array(schema), Some(grid)) = (&*s.node.schema, grid(&s.node)) else { continue };
-            let schema = Arc::new(schema.clone());
-            let codec = match &schema.codec {
-                Some(c) if c.id == config.codec.id() && c.params == config.codec.params() => {
-                    config.codec.clone()
-                }
-                // One for all arrays that ask for it: only chunks of the same codec share blocks.
-                Some(c) => match codecs.get(c) {
-                    Some(codec) => codec.clone(),
-                    None => codecs.entry(c.clone()).or_insert(writing_codec(c, &config)?).clone(),
-                },
-                None => config.codec.clone(),
-            };
-            for (coords, chunk) in self.pending.chunks.get(&s.node.id).into_iter().flatten() {
-                if let StagedChunk::Data(elements) = chunk
-                    && grid.contains(coords)
-                {
-                    let (schema, codec, elements) = (schema.clone(), codec.clone(), elements.clone());
-                    jobs.push(ChunkJob { schema, codec, extents: grid.extents(coords), elements });
-                    keys.push((s.node.id, coords.clone()));
-                }
+    /// Counts chunks as live. Detached layers come into the file with the first of theirs.
+    fn enliven(&mut self, stored: &Stored) -> Result<()> {
+        let version = self.view.version.clone();
+        for (chunk, _) in stored.values().flat_map(|c| c.values()) {
+            let id = chunk.block.id.object;
+            if self.objects.iter().all(|o| o.id != id)
+                && let Some(layer) = version.objects.detached(id)
+            {
+                crate::detached::check_floor(&version, layer.begun)?;
+                self.objects.push(layer.entry);
             }
+            self.live(chunk, true);
         }
-        let mut stored = Stored::new();
-        for ((id, coords), s) in keys.into_iter().zip(store(&jobs, &config, &mut self.sink).await?) {
-            self.live(&s.chunk, true);
-            stored.entry(id).or_default().insert(coords, (s.chunk, s.statistics));
-        }
-        Ok(stored)
+        Ok(())
     }
 
     /// Counts a chunk as live, or as dead.
@@ -435,44 +409,27 @@ impl Builder<'_> {
         let (stored_bytes, decoded_bytes) = self.sink.block_bytes();
         let own = ObjectId::Layer(self.number);
         let live_bytes = self.objects.iter().find(|o| o.id == own).map_or(0, |o| o.live_bytes);
-        self.objects.retain(|o| {
-            let has_pages =
-                kept.iter().flat_map(|r| &r.directories).flat_map(|d| &d.pages).any(|p| p.object == o.id);
-            o.id != own && (o.live_bytes > 0 || has_pages)
-        });
-        self.objects.push(ObjectEntry {
-            stored_bytes,
-            decoded_bytes,
-            live_bytes,
-            ..own_entry(self.number, write_id)
-        });
+        self.objects.retain(|o| o.id != own);
         let add = |n: u64, d: i64| n.saturating_add_signed(d);
-        let footer = Footer {
-            version: self.number,
-            time_ms: version.config.now_ms(),
-            message: message.to_owned(),
-            cause: Cause::Commit,
+        let mut footer = Footer {
             next_node,
             arrays: add(footer.arrays, self.arrays),
             groups: add(footer.groups, self.groups),
             objects: self.objects,
             runs,
             own_blocks,
+            ..footer.successor(Cause::Commit, version.config.now_ms(), message)
         };
+        footer.keep_needed();
+        footer.objects.push(ObjectEntry {
+            stored_bytes,
+            decoded_bytes,
+            live_bytes,
+            ..own_entry(self.number, write_id)
+        });
         let (upload, footer) = self.sink.close(footer).await?;
         Ok(Built { upload, footer, ids: self.ids, inline })
     }
-}
-
-/// The codec that an array asks for. Registered are codecs to read with, for which levels mean nothing.
-fn writing_codec(record: &CodecRecord, config: &FileConfig) -> Result<Arc<dyn CompressionCodec>> {
-    if let (ZSTD_ID, [level]) = (record.id, &record.params[..]) {
-        // A level of a later version is better than none.
-        if let Ok(codec) = ZstdCodec::new(i32::from(*level as i8)) {
-            return Ok(Arc::new(codec));
-        }
-    }
-    config.codecs.codec(record.id, &record.name)
 }
 
 /// Statistics without a chunk's, if that can be told without looking at the other chunks.

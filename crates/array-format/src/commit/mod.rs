@@ -3,28 +3,31 @@
 //! [`build`] turns changes into rows and writes a layer, [`publish`] is the only place that makes one visible, [`rebase`] decides
 //! whether changes of two writers overlap.
 
+pub(crate) mod blocks;
 pub(crate) mod build;
+pub(crate) mod maintain;
 pub(crate) mod publish;
 pub(crate) mod rebase;
 mod rest;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use array_format_core::address::ObjectId;
 use array_format_core::block::ChunkRef;
 use array_format_core::footer::{Cause, Footer, ObjectEntry};
-use array_format_core::format::trailer::Id;
+use array_format_core::format::trailer::{Id, ObjectKind};
 use array_format_core::{Error, ErrorKind, Result};
 
 use crate::config::FileConfig;
 use crate::file::ArrayFile;
 use crate::index::Version;
-use crate::layer::{Head, Objects, names, open_head};
+use crate::layer::{Head, Objects, open_head};
 use crate::storage::FinishMode;
 use crate::write::pending::Pending;
 use crate::write::sink::LayerSink;
-use publish::Outcome;
+use publish::{Found, Outcome};
 
 /// Commits of others that a flush works its way around before it gives up.
 const ROUNDS: usize = 32;
@@ -57,7 +60,7 @@ pub(crate) async fn create(objects: &Objects, config: &FileConfig) -> Result<()>
     };
     let (file_id, write_id) = (config.new_id(), config.new_id());
     let upload = storage.upload(&objects.path).await?;
-    let mut sink = LayerSink::begin(upload, file_id, 0, write_id).await?;
+    let mut sink = LayerSink::begin(upload, ObjectKind::Layer, file_id, 0, write_id).await?;
     let own_blocks = sink.put_block_table().await?;
     let footer = Footer {
         version: 0,
@@ -70,6 +73,9 @@ pub(crate) async fn create(objects: &Objects, config: &FileConfig) -> Result<()>
         objects: vec![own_entry(0, write_id)],
         runs: Vec::new(),
         own_blocks,
+        floor: 0,
+        tags: BTreeMap::new(),
+        ancestors: Vec::new(),
     };
     let (upload, _) = sink.close(footer).await?;
     let replaced = matches!(mode, FinishMode::Replace(_));
@@ -86,6 +92,14 @@ pub(crate) async fn create(objects: &Objects, config: &FileConfig) -> Result<()>
         crate::gc::delete_foreign(objects, &file_id).await?;
     }
     Ok(())
+}
+
+/// Waits a little, more with every round: with many writers the slow ones get their turn.
+pub(crate) async fn back_off(round: usize) {
+    if round > 1 {
+        let most = 1 << round.min(8);
+        futures_timer::Delay::new(Duration::from_millis(rand::random_range(0..most))).await;
+    }
 }
 
 fn own_entry(version: u64, write_id: Id) -> ObjectEntry {
@@ -113,8 +127,8 @@ impl ArrayFile {
     /// Dropped before it is done, the changes stay pending; if the commit happened all the same, the next `flush` finds that out.
     ///
     /// # Cost
-    /// One new object with what changed and at most 512 KiB of index that it merges; 2 requests besides, and a read of
-    /// the index pages of what changed.
+    /// One new object with what changed and at most 512 KiB of index that it merges; a listing and a read of the base's trailer besides,
+    /// and a read of the index pages of what changed.
     pub async fn flush(&mut self) -> Result<u64> {
         self.flush_with_message("").await
     }
@@ -130,8 +144,8 @@ impl ArrayFile {
     }
 
     async fn commit(&self, message: &str) -> Result<u64> {
-        self.settle().await?;
         for round in 0..ROUNDS {
+            self.settle().await?;
             let (version, pending) = {
                 let state = self.inner.state.lock();
                 (state.version.clone(), state.pending.clone())
@@ -140,34 +154,38 @@ impl ArrayFile {
                 return Ok(version.number());
             }
             self.check_definitions().await?;
-            let next = version.next_number()?;
-            let write_id = self.inner.config.new_id();
-            let path = names::sidecar(&version.objects.path, &version.head.file_id, ObjectId::Layer(next));
-            let upload = version.objects.storage.upload(&path).await?;
-            let sink = LayerSink::begin(upload, version.head.file_id, next, write_id).await?;
-            let built = build::build(&version, &pending, message, write_id, sink).await?;
-            let attempt = Attempt { version: next, write_id, pending, ids: built.ids, inline: built.inline };
+            let (number, write_id) = (version.next_number()?, self.inner.config.new_id());
+            let sink = version.begin_layer(number, write_id).await?;
+            let built = match build::build(&version, &pending, message, write_id, sink).await {
+                // What the handle was based on was collected; the newest version has the same, or a conflict.
+                Err(e)
+                    if e.kind() == ErrorKind::SnapshotExpired
+                        && self.catch_up().await? > version.number() =>
+                {
+                    continue;
+                }
+                built => built?,
+            };
+            let attempt =
+                Attempt { version: number, write_id, pending, ids: built.ids, inline: built.inline };
             // From here on the commit may happen without us hearing of it.
-            self.inner.state.lock().unconfirmed = Some(attempt.clone());
-            match publish::publish(&version, built.upload, next, write_id).await {
-                Ok(Outcome::Committed { base, base_tag }) => {
-                    let head = Head {
-                        file_id: version.head.file_id,
-                        footer: Arc::new(built.footer),
-                        base,
-                        base_tag,
-                    };
+            self.inner.state.lock().unconfirmed.push(attempt.clone());
+            match publish::publish(&version, built.upload, number, write_id).await? {
+                Outcome::Committed { base, base_tag } => {
+                    let file_id = version.head.file_id;
+                    let head = Head { file_id, footer: Arc::new(built.footer), base, base_tag };
                     self.committed(&attempt, Version { head: Arc::new(head), ..version });
-                    tracing::debug!(version = next, "committed");
-                    return Ok(next);
+                    tracing::debug!(version = number, "committed");
+                    return Ok(number);
                 }
-                Ok(Outcome::Taken) => {
-                    self.inner.state.lock().unconfirmed = None;
-                    tracing::debug!(version = next, round, "another writer was first");
-                    let head = open_head(&version.objects, None).await?;
-                    self.rebase(Version { head: Arc::new(head), ..version }).await?;
+                Outcome::Taken => {
+                    tracing::debug!(version = number, round, "another writer was first");
+                    self.forget_attempt(&write_id);
+                    // It may have been an earlier attempt of our own, whose request arrived late.
+                    self.settle().await?;
+                    back_off(round).await;
+                    self.catch_up().await?;
                 }
-                Err(e) => return Err(e),
             }
         }
         Err(Error::new(
@@ -176,23 +194,44 @@ impl ArrayFile {
         ))
     }
 
-    /// Finds out what became of a commit without an answer.
-    pub(crate) async fn settle(&self) -> Result<()> {
-        let Some(attempt) = self.inner.state.lock().unconfirmed.clone() else { return Ok(()) };
+    /// Goes to the newest version and says which that is.
+    pub(crate) async fn catch_up(&self) -> Result<u64> {
         let version = self.view().version;
-        let found = publish::committed_as(&version, attempt.version, attempt.write_id).await?;
-        match found {
-            Some(footer) => {
-                let base = open_head(&version.objects, None).await?;
-                let head = Head {
-                    file_id: version.head.file_id,
-                    footer: Arc::new(footer),
-                    base: base.base,
-                    base_tag: base.base_tag,
-                };
-                self.committed(&attempt, Version { head: Arc::new(head), ..version });
+        let head = open_head(&version.objects, None).await?;
+        let number = head.footer.version;
+        if number > version.number() {
+            self.rebase(Version { head: Arc::new(head), ..version }).await?;
+        }
+        Ok(number)
+    }
+
+    fn forget_attempt(&self, write_id: &Id) {
+        self.inner.state.lock().unconfirmed.retain(|a| a.write_id != *write_id);
+    }
+
+    /// Finds out what became of commits without an answer.
+    pub(crate) async fn settle(&self) -> Result<()> {
+        let attempts = self.inner.state.lock().unconfirmed.clone();
+        for attempt in attempts {
+            let version = self.view().version;
+            match publish::outcome(&version, attempt.version, attempt.write_id).await? {
+                Found::Committed(head) => {
+                    self.committed(&attempt, Version { head: Arc::new(head), ..version });
+                    return Ok(());
+                }
+                Found::Collected(newest) => {
+                    // Its own root is gone. What was changed since is put on top of the newest version, as of the attempt's number.
+                    let mut then = newest.clone();
+                    let mut footer = (*then.footer).clone();
+                    footer.version = attempt.version;
+                    then.footer = Arc::new(footer);
+                    self.committed(&attempt, Version { head: Arc::new(then), ..version.clone() });
+                    return self.rebase(Version { head: Arc::new(newest), ..version }).await;
+                }
+                Found::Lost => self.forget_attempt(&attempt.write_id),
+                // Its request may still be on its way.
+                Found::Nothing => {}
             }
-            None => self.inner.state.lock().unconfirmed = None,
         }
         Ok(())
     }
@@ -201,7 +240,8 @@ impl ArrayFile {
     fn committed(&self, attempt: &Attempt, version: Version) {
         let mut state = self.inner.state.lock();
         state.version = version;
-        state.unconfirmed = None;
+        // Of attempts at one number one can succeed, and later ones were made after this one.
+        state.unconfirmed.clear();
         let rest = if state.pending.edits == attempt.pending.edits {
             Pending { new_nodes: state.pending.new_nodes, edits: state.pending.edits, ..Pending::default() }
         } else {

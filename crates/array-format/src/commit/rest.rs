@@ -13,7 +13,8 @@ use crate::write::pending::{Pending, Staged, StagedChunk, StagedNode};
 pub(crate) fn changed_since(now: &Pending, attempt: &Attempt) -> Pending {
     let then = &attempt.pending;
     let real = |id: u64| attempt.ids.get(&id).copied().unwrap_or(id);
-    let mut rest = Pending { new_nodes: now.new_nodes, edits: now.edits, ..Pending::default() };
+    let joined = now.joined.difference(&then.joined).copied().collect();
+    let mut rest = Pending { new_nodes: now.new_nodes, edits: now.edits, joined, ..Pending::default() };
     for (id, chunks) in &now.chunks {
         let old = then.chunks.get(id);
         let changed =
@@ -82,10 +83,11 @@ fn node(staged: &Staged) -> Option<&StagedNode> {
 }
 
 fn same_chunk(a: &StagedChunk, b: &StagedChunk) -> bool {
-    use StagedChunk::{Data, Erased};
+    use StagedChunk::{Data, Erased, Placed};
     match (a, b) {
         (Data(a), Data(b)) => Arc::ptr_eq(a, b),
         (Erased, Erased) => true,
+        (Placed(a), Placed(b)) => Arc::ptr_eq(a, b),
         _ => false,
     }
 }

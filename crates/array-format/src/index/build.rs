@@ -1,7 +1,6 @@
 //! Building the pages of a run, in the order of the rows.
 
 use array_format_core::Result;
-use array_format_core::address::ObjectId;
 use array_format_core::format::attributes::{self, AttributeRow};
 use array_format_core::format::chunks::{self, ChunkRow};
 use array_format_core::format::directory::Directory;
@@ -127,7 +126,7 @@ pub(crate) async fn put_page(
     let stored_bytes = page.bytes.len() as u64;
     let offset = sink.write(page.bytes.into()).await?;
     Ok(PageRef {
-        object: ObjectId::Layer(sink.layer()),
+        object: sink.object(),
         offset,
         stored_bytes,
         decoded_bytes: page.decoded_bytes,

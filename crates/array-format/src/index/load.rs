@@ -49,9 +49,10 @@ page!(AttributesPage, Attributes, |_table, bytes| AttributesPage::decode(bytes))
 page!(StatisticsPage, Statistics, |table, bytes| StatisticsPage::decode(table, bytes));
 
 impl Version {
-    /// The root's entry of an object.
-    pub(crate) fn entry(&self, object: ObjectId) -> Result<&ObjectEntry> {
-        self.head.footer.object(object).ok_or_else(|| {
+    /// The root's entry of an object, or that of a detached layer that is being joined.
+    pub(crate) fn entry(&self, object: ObjectId) -> Result<ObjectEntry> {
+        let listed = self.head.footer.object(object).cloned();
+        listed.or_else(|| self.objects.detached(object).map(|d| d.entry)).ok_or_else(|| {
             Error::corrupt("the index refers to an object that the root does not list").in_layer(object)
         })
     }
@@ -70,7 +71,7 @@ impl Version {
                 .at_offset(range.start));
         }
         let offset = range.start;
-        let pinned = self.objects.get(&self.head.file_id, entry).await?;
+        let pinned = self.objects.get(&self.head.file_id, &entry).await?;
         pinned.read(range).await.map_err(|e| e.in_layer(object).at_offset(offset))
     }
 

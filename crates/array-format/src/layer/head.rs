@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use array_format_core::address::ObjectId;
-use array_format_core::footer::Footer;
+use array_format_core::footer::{DetachedRoot, Footer};
 use array_format_core::format::constants::MAGIC;
 use array_format_core::format::page;
 use array_format_core::format::trailer::{Id, ObjectKind, Trailer};
@@ -68,12 +68,9 @@ async fn explain(object: &PinnedObject, e: Error) -> Error {
 /// Reads the root of a layer.
 pub(crate) async fn read_root(layer: &OpenLayer) -> Result<Footer> {
     let root = &layer.trailer.root;
-    let bytes = layer.object.read(root.offset..root.offset + root.stored_bytes).await?;
-    let decoded =
-        page::open(&bytes, u64::from(root.codec.code()), root.decoded_bytes, root.checksum, "the root")
-            .map_err(|e| e.in_layer(layer.trailer.layer).at_offset(root.offset))?;
-    let mut footer =
-        Footer::decode(&decoded).map_err(|e| e.in_layer(layer.trailer.layer).at_offset(root.offset))?;
+    let at = |e: Error| e.in_layer(layer.trailer.layer).at_offset(root.offset);
+    let decoded = root_bytes(layer).await.map_err(at)?;
+    let mut footer = Footer::decode(&decoded).map_err(at)?;
     if footer.version != layer.trailer.layer {
         return Err(
             Error::corrupt("root and trailer disagree about the version").in_layer(layer.trailer.layer)
@@ -81,6 +78,27 @@ pub(crate) async fn read_root(layer: &OpenLayer) -> Result<Footer> {
     }
     footer.set_own_length(layer.trailer.object_bytes);
     Ok(footer)
+}
+
+/// Opens a detached layer and reads its root.
+pub(crate) async fn open_detached(objects: &Objects, path: &str) -> Result<(OpenLayer, DetachedRoot)> {
+    let object = objects.open_path(path, TAIL_BYTES).await?;
+    let in_file = |e: Error| e.in_file(objects.storage.describe(path));
+    let trailer = Trailer::decode(object.tail(), object.stored().size()).map_err(in_file)?;
+    if trailer.kind != ObjectKind::Detached {
+        return Err(in_file(Error::corrupt("a layer stands where a detached layer should be")));
+    }
+    let layer = OpenLayer { object, trailer };
+    let decoded = root_bytes(&layer).await.map_err(in_file)?;
+    let root = DetachedRoot::decode(&decoded).map_err(in_file)?;
+    Ok((layer, root))
+}
+
+async fn root_bytes(layer: &OpenLayer) -> Result<Vec<u8>> {
+    let root = &layer.trailer.root;
+    let bytes = layer.object.read(root.offset..root.offset.saturating_add(root.stored_bytes)).await?;
+    page::open(&bytes, u64::from(root.codec.code()), root.decoded_bytes, root.checksum, "the root")
+        .map_err(|e| e.at_offset(root.offset))
 }
 
 /// Layers of a file id in a listing, by number.
@@ -117,66 +135,70 @@ pub(crate) async fn open_head(objects: &Objects, version: Option<u64>) -> Result
 /// One attempt; `None` if a layer was collected between the listing and its opening.
 async fn try_open(objects: &Objects, version: Option<u64>) -> Result<Option<Head>> {
     // List first, then read the base: see the format's section 11.
-    let listing = objects.storage.list(&names::folder(&objects.path)).await?;
-    objects.counting.requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    // Nearly always all names have one file id, so that the newest layer can be asked for before the base is known.
-    let guess = listing
-        .iter()
-        .filter_map(|e| names::parse(&e.name))
-        .filter_map(|(id, o)| match o {
-            ObjectId::Layer(n) if version.is_none_or(|v| v == n) => Some((n, id)),
+    let listing = objects.list().await?;
+    // Nearly always all names have one file id, so that layers can be asked for before the base is known.
+    let guess = |wanted: Option<u64>| {
+        let layers = listing.iter().filter_map(|e| match names::parse(&e.name)? {
+            (id, ObjectId::Layer(n)) if wanted.is_none_or(|w| w == n) => Some((n, id)),
             _ => None,
-        })
-        .max();
-    let guessed = OptionFuture::from(guess.map(|(n, id)| async move {
-        let path = names::sidecar(&objects.path, &id, ObjectId::Layer(n));
-        match open_layer(objects, &path).await {
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-            other => other.map(Some),
-        }
-    }));
+        });
+        layers.max()
+    };
+    let newest_guess = guess(None);
+    let old_guess = version.and_then(|v| guess(Some(v))).filter(|g| Some(*g) != newest_guess);
+    let open = |guess: Option<(u64, Id)>| {
+        OptionFuture::from(guess.map(|(n, id)| async move {
+            match open_layer(objects, &names::sidecar(&objects.path, &id, ObjectId::Layer(n))).await {
+                Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+                other => other.map(Some),
+            }
+        }))
+    };
     let base = async { open_layer(objects, &objects.path).await };
-    let (base, guessed) = try_join!(base, async { Ok(guessed.await) })?;
-    let file_id = base.trailer.file_id;
-    let base_number = base.trailer.layer;
-    let base_tag = base.object.stored().tag().clone();
-    let layers = layers_of(&listing, &file_id);
-    let newest = layers.last().map_or(base_number, |l| l.0.max(base_number));
-    let wanted = version.unwrap_or(newest);
-    let head = if wanted == base_number {
-        base
-    } else {
-        if !layers.iter().any(|l| l.0 == wanted) || (version.is_none() && wanted < base_number) {
-            let known: Vec<String> = layers.iter().map(|l| l.0.to_string()).collect();
-            return Err(Error::not_found(format!(
-                "version {wanted} is not in the file (collected, or not written yet); there are {base_number} {}",
-                known.join(" ")
-            )));
-        }
-        objects.remember(base.trailer.write_id, base.object);
-        match guessed {
-            Some(layer) if guess == Some((wanted, file_id)) => match layer? {
+    let (base, newest, old) =
+        try_join!(base, async { Ok(open(newest_guess).await) }, async { Ok(open(old_guess).await) })?;
+    let (file_id, base_number) = (base.trailer.file_id, base.trailer.layer);
+    let found = Found {
+        objects,
+        file_id,
+        base: base_number,
+        base_tag: base.object.stored().tag().clone(),
+        layers: layers_of(&listing, &file_id),
+    };
+    let newest = match found.layers.last().map(|l| l.0).filter(|n| *n > base_number) {
+        None => base,
+        Some(n) => {
+            objects.remember(base.trailer.write_id, base.object);
+            let early = newest.filter(|_| newest_guess == Some((n, file_id)));
+            match found.layer(n, early).await? {
                 Some(layer) => layer,
                 None => return Ok(None),
-            },
-            _ => {
-                let path = names::sidecar(&objects.path, &file_id, ObjectId::Layer(wanted));
-                match open_layer(objects, &path).await {
-                    Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-                    other => other?,
-                }
             }
         }
     };
-    if head.trailer.file_id != file_id || head.trailer.layer != wanted {
-        return Err(
-            Error::corrupt("a layer of another file stands in the place of this one").in_layer(wanted)
-        );
-    }
-    let footer = Arc::new(read_root(&head).await?);
-    objects.remember(head.trailer.write_id, head.object);
-    let head = Head { file_id, footer, base: base_number, base_tag };
-    match missing(&head, &layers) {
+    let head = found.head(newest).await?;
+    let head = match version.filter(|v| *v != head.footer.version) {
+        None => head,
+        Some(wanted) if wanted > head.footer.version || !head.footer.keeps(wanted) => {
+            return Err(no_version(wanted));
+        }
+        Some(wanted) if wanted == base_number => {
+            let base = open_layer(objects, &objects.path).await?;
+            if base.trailer.layer != wanted {
+                return Ok(None);
+            }
+            found.head(base).await?
+        }
+        Some(wanted) => {
+            let early = old.filter(|_| old_guess == Some((wanted, file_id)));
+            match found.layer(wanted, early).await? {
+                Some(layer) => found.head(layer).await?,
+                None => return Err(no_version(wanted)),
+            }
+        }
+    };
+    let wanted = head.footer.version;
+    match missing(&head, &found.layers) {
         None => Ok(Some(head)),
         Some(n) if version.is_some() => Err(Error::new(
             ErrorKind::SnapshotExpired,
@@ -187,6 +209,52 @@ async fn try_open(objects: &Objects, version: Option<u64>) -> Result<Option<Head
         ))
         .in_layer(n)),
     }
+}
+
+/// What listing and base tell.
+struct Found<'a> {
+    objects: &'a Objects,
+    file_id: Id,
+    base: u64,
+    base_tag: ObjectTag,
+    layers: Vec<(u64, u64)>,
+}
+
+impl Found<'_> {
+    /// Layer `n`, opened already or now; `None` if it is gone.
+    async fn layer(&self, n: u64, early: Option<Result<Option<OpenLayer>>>) -> Result<Option<OpenLayer>> {
+        let layer = match early {
+            Some(layer) => layer?,
+            None => match open_layer(
+                self.objects,
+                &names::sidecar(&self.objects.path, &self.file_id, ObjectId::Layer(n)),
+            )
+            .await
+            {
+                Err(e) if e.kind() == ErrorKind::NotFound => None,
+                other => Some(other?),
+            },
+        };
+        match layer {
+            Some(l) if l.trailer.file_id != self.file_id || l.trailer.layer != n => {
+                Err(Error::corrupt("a layer of another file stands in the place of this one").in_layer(n))
+            }
+            layer => Ok(layer),
+        }
+    }
+
+    async fn head(&self, layer: OpenLayer) -> Result<Head> {
+        let footer = Arc::new(read_root(&layer).await?);
+        self.objects.remember(layer.trailer.write_id, layer.object);
+        Ok(Head { file_id: self.file_id, footer, base: self.base, base_tag: self.base_tag.clone() })
+    }
+}
+
+/// There is no such version of the file.
+pub(crate) fn no_version(version: u64) -> Error {
+    Error::not_found(format!(
+        "version {version} is not in the file: it was collected, or not written yet; `versions` lists those that are there"
+    ))
 }
 
 /// A layer that the version needs and that is not there as it should be.

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::names;
-use crate::storage::{Opened, Storage, StoredObject};
+use crate::storage::{ListEntry, Opened, Storage, StoredObject};
 
 /// What a handle did so far. See [`ArrayFile::counters`](crate::ArrayFile::counters).
 #[derive(Debug, Default)]
@@ -71,11 +71,32 @@ pub(crate) struct Objects {
     pub(crate) path: String,
     pub(crate) counting: Arc<Counting>,
     open: Mutex<HashMap<Id, PinnedObject>>,
+    detached: Mutex<HashMap<ObjectId, JoinedLayer>>,
+}
+
+/// A detached layer that this handle joins.
+#[derive(Debug, Clone)]
+pub(crate) struct JoinedLayer {
+    pub(crate) entry: ObjectEntry,
+    /// The version that its worker worked on.
+    pub(crate) begun: u64,
 }
 
 impl Objects {
     pub(crate) fn new(storage: Arc<dyn Storage>, path: String) -> Self {
-        Self { storage, path, counting: Arc::default(), open: Mutex::default() }
+        Self { storage, path, counting: Arc::default(), open: Mutex::default(), detached: Mutex::default() }
+    }
+
+    /// Makes a detached layer known, before a root lists it.
+    pub(crate) fn join(&self, layer: JoinedLayer) {
+        self.detached.lock().insert(layer.entry.id, layer);
+    }
+
+    pub(crate) fn detached(&self, id: ObjectId) -> Option<JoinedLayer> {
+        match id {
+            ObjectId::Detached(_) => self.detached.lock().get(&id).cloned(),
+            ObjectId::Layer(_) => None,
+        }
     }
 
     /// The file's name for a person.
@@ -92,6 +113,12 @@ impl Objects {
             open.remove(&other);
         }
         open.insert(write_id, object);
+    }
+
+    /// The objects in the file's folder of layers.
+    pub(crate) async fn list(&self) -> Result<Vec<ListEntry>> {
+        self.counting.requests.fetch_add(1, Ordering::Relaxed);
+        self.storage.list(&names::folder(&self.path)).await
     }
 
     /// Opens the object at `path` with its tail.

@@ -89,7 +89,9 @@ impl View {
             for coords in cells {
                 let Some(overlap) = grid.overlap(coords, region) else { continue };
                 let elements = element_count(&overlap.cell)?;
-                pieces.push(Piece { source: self.chunk(&array.node, coords).await?, overlap, elements });
+                let source = self.chunk(&array.node, coords).await?;
+                let source = resolve(source, &array.schema, elements).await?;
+                pieces.push(Piece { source, overlap, elements });
             }
             let Some(first) = pieces.first() else { continue };
             let rows = first.overlap.count.first().copied().unwrap_or(1);
@@ -147,8 +149,9 @@ impl View {
         for coords in grid.cells_of(region)? {
             let Some(overlap) = grid.overlap(&coords, region) else { continue };
             let elements = element_count(&overlap.cell)?;
-            let chunk = match self.chunk(&array.node, &coords).await? {
-                ChunkSource::Unwritten => continue,
+            let source = self.chunk(&array.node, &coords).await?;
+            let chunk = match resolve(source, schema, elements).await? {
+                ChunkSource::Unwritten | ChunkSource::Elsewhere(_) => continue,
                 ChunkSource::Staged(e) => (*e).clone(),
                 ChunkSource::Stored(chunk) => self.version.whole_chunk(schema, &chunk, elements).await?,
             };
@@ -177,11 +180,24 @@ impl View {
     /// All elements of a chunk, for changing some of them.
     pub(crate) async fn whole(&self, array: &FoundArray, grid: &Grid, coords: &[u64]) -> Result<Elements> {
         let n = element_count(&grid.extents(coords))?;
-        match self.chunk(&array.node, coords).await? {
-            ChunkSource::Unwritten => Elements::filled(&array.schema, n),
+        match resolve(self.chunk(&array.node, coords).await?, &array.schema, n).await? {
+            ChunkSource::Unwritten | ChunkSource::Elsewhere(_) => Elements::filled(&array.schema, n),
             ChunkSource::Staged(e) => Ok((*e).clone()),
             ChunkSource::Stored(chunk) => self.version.whole_chunk(&array.schema, &chunk, n).await,
         }
+    }
+}
+
+/// Brings a chunk of another file; the others stay as they are.
+async fn resolve(source: ChunkSource, schema: &ArraySchema, elements: usize) -> Result<ChunkSource> {
+    match source {
+        ChunkSource::Elsewhere(p) => match &p.from {
+            Some(version) => {
+                Ok(ChunkSource::Staged(Arc::new(version.whole_chunk(schema, &p.chunk, elements).await?)))
+            }
+            None => Ok(ChunkSource::Stored(p.chunk.clone())),
+        },
+        source => Ok(source),
     }
 }
 
@@ -289,7 +305,7 @@ impl Version {
             .map(|p| {
                 Ok(match &p.source {
                     ChunkSource::Staged(e) => Loaded::Staged(e.clone()),
-                    ChunkSource::Unwritten => Loaded::Unwritten,
+                    ChunkSource::Unwritten | ChunkSource::Elsewhere(_) => Loaded::Unwritten,
                     ChunkSource::Stored(c) if c.block.frame_bytes == 0 => {
                         let bytes = blocks.get(&c.block.id).cloned();
                         Loaded::Block(
@@ -423,8 +439,9 @@ fn put_elements(plan: &CopyPlan, e: &Elements, target: &mut Target<'_>, size: us
     }
 }
 
-fn slice<'b>(chunk: &ChunkRef, block: &'b [u8]) -> Result<&'b [u8]> {
-    let (from, to) = (chunk.offset as usize, (chunk.offset + chunk.length) as usize);
+/// The bytes of a chunk in its decoded block.
+pub(crate) fn slice<'b>(chunk: &ChunkRef, block: &'b [u8]) -> Result<&'b [u8]> {
+    let (from, to) = (chunk.offset as usize, chunk.offset.saturating_add(chunk.length) as usize);
     block.get(from..to).ok_or_else(|| Error::corrupt("a chunk lies outside of its block"))
 }
 

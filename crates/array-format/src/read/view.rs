@@ -16,7 +16,7 @@ use array_format_core::{Error, Result};
 
 use crate::index::Version;
 use crate::index::scan::KeyRange;
-use crate::write::pending::{NEW_NODE, Pending, Staged, StagedChunk, grid, inline_chunk};
+use crate::write::pending::{NEW_NODE, Pending, Placed, Staged, StagedChunk, grid, inline_chunk};
 
 /// Reads of one moment. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -39,6 +39,8 @@ pub(crate) enum ChunkSource {
     Staged(Arc<Elements>),
     /// In a block.
     Stored(ChunkRef),
+    /// In a block of another file, to be copied by the next commit.
+    Elsewhere(Arc<Placed>),
     /// Nowhere: it was never written.
     Unwritten,
 }
@@ -140,6 +142,8 @@ impl View {
         match self.pending.chunk(node.id, coords) {
             Some(StagedChunk::Data(e)) => return Ok(ChunkSource::Staged(e.clone())),
             Some(StagedChunk::Erased) => return Ok(ChunkSource::Unwritten),
+            Some(StagedChunk::Placed(p)) if p.from.is_some() => return Ok(ChunkSource::Elsewhere(p.clone())),
+            Some(StagedChunk::Placed(p)) => return Ok(ChunkSource::Stored(p.chunk.clone())),
             None => {}
         }
         if let Some(chunk) = inline_chunk(node, coords) {
@@ -179,6 +183,7 @@ impl View {
         match self.pending.chunk(node.id, coords) {
             Some(StagedChunk::Data(e)) => return Ok(Statistics::of(e)),
             Some(StagedChunk::Erased) => return Ok(Statistics::empty()),
+            Some(StagedChunk::Placed(p)) => return Ok(p.statistics.clone()),
             None => {}
         }
         if node.id & NEW_NODE != 0 {

@@ -1,14 +1,18 @@
 //! Changes that wait for a commit. Cloning shares the data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use array_format_core::address::ObjectId;
 use array_format_core::block::ChunkRef;
 use array_format_core::buffer::Elements;
 use array_format_core::format::nodes::{KeySet, Node};
 use array_format_core::grid::Grid;
 use array_format_core::schema::Schema;
+use array_format_core::statistics::Statistics;
 use array_format_core::value::Value;
+
+use crate::index::Version;
 
 /// Ids of nodes that no version has yet; the commit gives them real ones.
 pub(crate) const NEW_NODE: u64 = 1 << 63;
@@ -46,6 +50,17 @@ pub(crate) enum StagedChunk {
     Data(Arc<Elements>),
     /// Never written: cut off by a smaller shape.
     Erased,
+    /// In a block already.
+    Placed(Arc<Placed>),
+}
+
+/// A chunk that is in a block already: of a detached layer of this file, or of another file.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    pub(crate) chunk: ChunkRef,
+    pub(crate) statistics: Statistics,
+    /// The version of another file that has it, for the block to be copied from.
+    pub(crate) from: Option<Version>,
 }
 
 /// All changes since the last commit.
@@ -57,6 +72,8 @@ pub(crate) struct Pending {
     pub(crate) chunks: BTreeMap<u64, BTreeMap<Vec<u64>, StagedChunk>>,
     /// By node id and name; `None` is removed.
     pub(crate) attributes: BTreeMap<u64, BTreeMap<String, Option<Value>>>,
+    /// Detached layers that were joined.
+    pub(crate) joined: BTreeSet<ObjectId>,
     /// For the ids of new nodes.
     pub(crate) new_nodes: u64,
     /// Grows with every change.
@@ -118,7 +135,7 @@ impl Pending {
     pub(crate) fn data_bytes(&self) -> u64 {
         let chunk = |c: &StagedChunk| match c {
             StagedChunk::Data(e) => e.heap_bytes() as u64,
-            StagedChunk::Erased => 0,
+            StagedChunk::Erased | StagedChunk::Placed(_) => 0,
         };
         self.chunks.values().flat_map(|c| c.values()).map(chunk).sum()
     }

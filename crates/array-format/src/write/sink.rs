@@ -1,15 +1,15 @@
-//! A layer as it is written: header, then blocks and pages as they come, then root and trailer.
+//! A layer, or a detached layer, as it is written: header, then blocks and pages as they come, then root and trailer.
 
 use std::sync::Arc;
 
 use array_format_core::Result;
 use array_format_core::address::{BlockId, ObjectId};
 use array_format_core::block::{BlockMeta, CodecRecord};
-use array_format_core::footer::Footer;
+use array_format_core::footer::{DetachedRoot, Footer};
 use array_format_core::format::blocks;
 use array_format_core::format::constants::{MINOR_VERSION, TRAILER_BYTES};
 use array_format_core::format::directory::Directory;
-use array_format_core::format::page::{Table, put_key, seal};
+use array_format_core::format::page::{PageRef, Table, put_key, seal};
 use array_format_core::format::trailer::{Id, ObjectKind, RootRef, Trailer, header};
 use bytes::Bytes;
 
@@ -23,11 +23,21 @@ const BLOCK_TABLE_ROWS: usize = 4096;
 pub(crate) struct LayerSink {
     upload: Box<dyn Upload>,
     offset: u64,
+    kind: ObjectKind,
     layer: u64,
     file_id: Id,
     write_id: Id,
+    /// Blocks that are in no page of the block table yet.
     blocks: Vec<Arc<BlockMeta>>,
+    /// Pages of the block table, with the keys of their last rows.
+    block_pages: Vec<(PageRef, Vec<u8>)>,
+    next_block: u64,
+    stored_bytes: u64,
+    decoded_bytes: u64,
 }
+
+/// What stands in the place of a layer number in detached layers.
+const NO_LAYER: u64 = u64::MAX;
 
 /// A block that is ready to be stored.
 pub(crate) struct ReadyBlock {
@@ -41,17 +51,39 @@ pub(crate) struct ReadyBlock {
 impl LayerSink {
     pub(crate) async fn begin(
         upload: Box<dyn Upload>,
+        kind: ObjectKind,
         file_id: Id,
         layer: u64,
         write_id: Id,
     ) -> Result<Self> {
-        let mut sink = Self { upload, offset: 0, layer, file_id, write_id, blocks: Vec::new() };
-        sink.write(header(ObjectKind::Layer, &file_id, layer, &write_id).into()).await?;
+        let mut sink = Self {
+            upload,
+            offset: 0,
+            kind,
+            layer,
+            file_id,
+            write_id,
+            blocks: Vec::new(),
+            block_pages: Vec::new(),
+            next_block: 0,
+            stored_bytes: 0,
+            decoded_bytes: 0,
+        };
+        sink.write(header(kind, &file_id, layer, &write_id).into()).await?;
         Ok(sink)
     }
 
-    pub(crate) fn layer(&self) -> u64 {
-        self.layer
+    /// A detached layer; its write id is its name.
+    pub(crate) async fn begin_detached(upload: Box<dyn Upload>, file_id: Id, write_id: Id) -> Result<Self> {
+        Self::begin(upload, ObjectKind::Detached, file_id, NO_LAYER, write_id).await
+    }
+
+    /// The object that is written.
+    pub(crate) fn object(&self) -> ObjectId {
+        match self.kind {
+            ObjectKind::Layer => ObjectId::Layer(self.layer),
+            ObjectKind::Detached => ObjectId::Detached(self.write_id),
+        }
     }
 
     /// Appends bytes and says where they begin.
@@ -66,7 +98,7 @@ impl LayerSink {
     pub(crate) async fn put_block(&mut self, block: ReadyBlock) -> Result<Arc<BlockMeta>> {
         let stored_bytes = block.stored.len() as u64;
         let offset = self.write(block.stored).await?;
-        let id = BlockId { object: ObjectId::Layer(self.layer), number: self.blocks.len() as u64 };
+        let id = BlockId { object: self.object(), number: self.next_block };
         let meta = Arc::new(BlockMeta {
             id,
             offset,
@@ -76,40 +108,59 @@ impl LayerSink {
             codec: block.codec,
             checksum: block.checksum,
         });
+        self.next_block += 1;
+        self.stored_bytes = self.stored_bytes.saturating_add(stored_bytes);
+        self.decoded_bytes = self.decoded_bytes.saturating_add(block.decoded_bytes);
         self.blocks.push(meta.clone());
+        // Not kept until the end: a layer may have any number of blocks.
+        if self.blocks.len() >= BLOCK_TABLE_ROWS {
+            self.put_block_page().await?;
+        }
         Ok(meta)
     }
 
-    /// Writes the block table. Called once, after the last block.
-    pub(crate) async fn put_block_table(&mut self) -> Result<Directory> {
+    async fn put_block_page(&mut self) -> Result<()> {
         let blocks = std::mem::take(&mut self.blocks);
+        let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return Ok(()) };
         let key = |b: &BlockMeta| {
             let mut key = Vec::new();
             put_key(&mut key, b.id.number);
             key
         };
-        let mut pages = Vec::new();
-        for group in blocks.chunks(BLOCK_TABLE_ROWS) {
-            let first = group.first().map(|b| key(b)).unwrap_or_default();
-            let last = group.last().map(|b| key(b)).unwrap_or_default();
-            pages.push((put_page(blocks::encode_table(group), first, group.len() as u64, self).await?, last));
-        }
-        self.blocks = blocks;
-        directory(Table::Blocks, pages, self).await
+        let (first, last) = (key(first), key(last));
+        let page = put_page(blocks::encode_table(&blocks), first, blocks.len() as u64, self).await?;
+        self.block_pages.push((page, last));
+        Ok(())
+    }
+
+    /// Writes the rest of the block table. Called once, after the last block.
+    pub(crate) async fn put_block_table(&mut self) -> Result<Directory> {
+        self.put_block_page().await?;
+        directory(Table::Blocks, std::mem::take(&mut self.block_pages), self).await
     }
 
     /// Stored and decoded bytes of all blocks.
     pub(crate) fn block_bytes(&self) -> (u64, u64) {
-        let sum = |f: fn(&BlockMeta) -> u64| self.blocks.iter().map(|b| f(b)).sum();
-        (sum(|b| b.stored_bytes), sum(|b| b.decoded_bytes))
+        (self.stored_bytes, self.decoded_bytes)
     }
 
-    /// Writes root and trailer.
-    pub(crate) async fn close(mut self, mut footer: Footer) -> Result<(Box<dyn Upload>, Footer)> {
-        let root = seal(footer.encode())?;
+    /// Writes root and trailer of a layer.
+    pub(crate) async fn close(self, mut footer: Footer) -> Result<(Box<dyn Upload>, Footer)> {
+        let (upload, length) = self.close_with(footer.encode()).await?;
+        footer.set_own_length(length);
+        Ok((upload, footer))
+    }
+
+    /// Writes root and trailer of a detached layer. Returns its length in bytes, too.
+    pub(crate) async fn close_detached(self, root: &DetachedRoot) -> Result<(Box<dyn Upload>, u64)> {
+        self.close_with(root.encode()).await
+    }
+
+    async fn close_with(mut self, root: Vec<u8>) -> Result<(Box<dyn Upload>, u64)> {
+        let root = seal(root)?;
         let length = self.offset + root.bytes.len() as u64 + TRAILER_BYTES as u64;
         let trailer = Trailer {
-            kind: ObjectKind::Layer,
+            kind: self.kind,
             file_id: self.file_id,
             write_id: self.write_id,
             layer: self.layer,
@@ -125,7 +176,6 @@ impl LayerSink {
         };
         self.write(root.bytes.into()).await?;
         self.write(trailer.encode().into()).await?;
-        footer.set_own_length(length);
-        Ok((self.upload, footer))
+        Ok((self.upload, length))
     }
 }

@@ -423,7 +423,7 @@ impl ArrayFile {
 }
 
 /// Checks that no part of a path is an array, and that it is no group of others.
-async fn check_surroundings(view: &View, path: &str) -> Result<()> {
+pub(crate) async fn check_surroundings(view: &View, path: &str) -> Result<()> {
     for (at, _) in path.match_indices('/') {
         let parent = &path[..at];
         if let Some(node) = view.node(parent).await?
@@ -473,7 +473,7 @@ fn remove(p: &mut Pending, path: &str) {
     }
 }
 
-fn put_attribute(p: &mut Pending, path: &str, name: &str, value: Option<Value>) -> Result<()> {
+pub(crate) fn put_attribute(p: &mut Pending, path: &str, name: &str, value: Option<Value>) -> Result<()> {
     let staged = staged_mut(p, path)?;
     let mut keys: Vec<String> = staged.node.keys.to_vec();
     match keys.binary_search_by(|k| k.as_str().cmp(name)) {

@@ -49,6 +49,7 @@ pub(crate) fn cause_name(cause: Cause) -> &'static str {
         Cause::Create => "create",
         Cause::Commit => "commit",
         Cause::Compaction => "compaction",
+        Cause::Collection => "collection",
     }
 }
 
