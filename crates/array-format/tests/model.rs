@@ -314,6 +314,8 @@ impl World {
             }
             c => state.apply(c),
         });
+        let both = |p: &&String| !layer.below.nodes.contains_key(*p) && h.state.nodes.contains_key(*p);
+        twice.extend(layer.state.nodes.keys().filter(both).cloned());
         // And give an attribute the same value.
         let mut below = layer.below.clone();
         for (path, node) in &mut below.nodes {
