@@ -28,6 +28,7 @@ pub struct FileConfig {
     pub(crate) shuffle: bool,
     pub(crate) overwrite: bool,
     pub(crate) version: Option<u64>,
+    pub(crate) auto_compact: Option<usize>,
     pub(crate) clock: Arc<dyn Fn() -> i64 + Send + Sync>,
     pub(crate) ids: Arc<dyn Fn() -> Id + Send + Sync>,
 }
@@ -48,6 +49,7 @@ impl FileConfig {
             shuffle: true,
             overwrite: false,
             version: None,
+            auto_compact: None,
             clock: Arc::new(now_ms),
             ids: Arc::new(rand::random),
         }
@@ -104,6 +106,15 @@ impl FileConfig {
         self
     }
 
+    /// Merges small layers after a `flush` that leaves a version of more than `layers` layers, as
+    /// [`CompactOptions::incremental`](crate::CompactOptions) does; off by default. Older versions stay; [`ArrayFile::garbage_collect`](crate::ArrayFile::garbage_collect)
+    /// removes them. A merge that fails is tried again after the next flush, and is no error of this one.
+    #[must_use]
+    pub fn with_auto_compact(mut self, layers: usize) -> Self {
+        self.auto_compact = Some(layers.max(1));
+        self
+    }
+
     /// Where the time of commits comes from: milliseconds since 1970-01-01T00:00:00Z. The system's clock by default.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
@@ -149,6 +160,7 @@ impl fmt::Debug for FileConfig {
             .field("shuffle", &self.shuffle)
             .field("overwrite", &self.overwrite)
             .field("version", &self.version)
+            .field("auto_compact", &self.auto_compact)
             .finish_non_exhaustive()
     }
 }

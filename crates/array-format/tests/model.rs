@@ -304,16 +304,7 @@ impl World {
         let i = dice.roll(self.detached.len() as u64) as usize;
         let layer = self.detached.swap_remove(i);
         let h = &mut self.handles[handle];
-        // What it becomes if nothing overlaps.
-        let mut state = h.state.clone();
         let mut twice = BTreeSet::new();
-        let applied = layer.changes.iter().all(|c| match c {
-            // Two may define the same array in the same way, and fill it together.
-            Change::Put(path, node) if defines_the_same(node, state.nodes.get(path)) => {
-                twice.insert(path.clone())
-            }
-            c => state.apply(c),
-        });
         let both = |p: &&String| !layer.below.nodes.contains_key(*p) && h.state.nodes.contains_key(*p);
         twice.extend(layer.state.nodes.keys().filter(both).cloned());
         // And give an attribute the same value.
@@ -329,6 +320,16 @@ impl World {
         }
         match h.file.join(std::slice::from_ref(&layer.receipt)).await {
             Ok(()) => {
+                // What it becomes if nothing overlaps.
+                let mut state = h.state.clone();
+                let applied = layer.changes.iter().all(|c| match c {
+                    // Two may define the same array in the same way, and fill it together.
+                    Change::Put(path, node) if defines_the_same(node, state.nodes.get(path)) => {
+                        twice.insert(path.clone());
+                        true
+                    }
+                    c => state.apply(c),
+                });
                 assert!(applied, "joined what cannot be applied\n{what}");
                 let same_shapes = |a: &ModelState, b: &ModelState| {
                     let shape = |s: &ModelState, p: &String| s.array(p).map(|a| a.shape.clone());

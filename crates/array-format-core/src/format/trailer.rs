@@ -89,6 +89,45 @@ pub fn header(kind: ObjectKind, file_id: &Id, layer: u64, write_id: &Id) -> Vec<
     out
 }
 
+/// What the first 64 bytes of an object say. Only salvage needs it: a trailer says the same, and more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// What the object is.
+    pub kind: ObjectKind,
+    /// The file that the object belongs to.
+    pub file_id: Id,
+    /// The layer number; `u64::MAX` for detached blocks.
+    pub layer: u64,
+    /// Of the write that made the object.
+    pub write_id: Id,
+}
+
+impl Header {
+    /// Reads a header.
+    ///
+    /// # Errors
+    /// `Corrupt`, or `Unsupported` for a later format.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let intact = bytes
+            .get(..HEADER_BYTES)
+            .filter(|b| b.starts_with(&MAGIC))
+            .and_then(|b| b.split_last_chunk::<4>());
+        let Some((body, _)) = intact.filter(|(body, sum)| **sum == checksum(body).to_le_bytes()) else {
+            return Err(
+                Error::corrupt("the header is damaged, or this is not an array-format file").at_offset(0)
+            );
+        };
+        let mut c = Cursor::new(body);
+        c.take(MAGIC.len())?;
+        let (major, minor) = (c.u16()?, c.u16()?);
+        if major != MAJOR_VERSION {
+            return Err(Error::unsupported(format!("the object has format version {major}.{minor}")));
+        }
+        let kind = ObjectKind::from_code(c.u32()?)?;
+        Ok(Self { kind, file_id: c.id()?, layer: c.u64()?, write_id: c.id()? })
+    }
+}
+
 /// Checks the first 64 bytes of an object against its trailer.
 ///
 /// # Errors
@@ -274,10 +313,13 @@ mod tests {
         let bytes = header(t.kind, &t.file_id, t.layer, &t.write_id);
         assert_eq!(bytes.len(), HEADER_BYTES);
         check_header(&bytes, &t).unwrap();
+        let (kind, file_id, layer, write_id) = (t.kind, t.file_id, t.layer, t.write_id);
+        assert_eq!(Header::decode(&bytes).unwrap(), Header { kind, file_id, layer, write_id });
         for bit in 0..bytes.len() * 8 {
             let mut bad = bytes.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
             assert!(check_header(&bad, &t).is_err(), "bit {bit}");
+            assert!(Header::decode(&bad).is_err(), "bit {bit}");
         }
     }
 }

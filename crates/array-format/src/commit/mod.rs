@@ -20,6 +20,7 @@ use array_format_core::footer::{Cause, Footer, ObjectEntry};
 use array_format_core::format::trailer::{Id, ObjectKind};
 use array_format_core::{Error, ErrorKind, Result};
 
+use crate::compaction::Merge;
 use crate::config::FileConfig;
 use crate::file::ArrayFile;
 use crate::index::Version;
@@ -27,6 +28,7 @@ use crate::layer::{Head, Objects, open_head};
 use crate::storage::FinishMode;
 use crate::write::pending::Pending;
 use crate::write::sink::LayerSink;
+use maintain::Maintenance;
 use publish::{Found, Outcome};
 
 /// Commits of others that a flush works its way around before it gives up.
@@ -114,8 +116,8 @@ fn own_entry(version: u64, write_id: Id) -> ObjectEntry {
 }
 
 impl ArrayFile {
-    /// Commits all pending changes as one version, atomically and durably. Returns the number of the version that the handle is
-    /// based on afterwards; without changes nothing is written.
+    /// Commits all pending changes as one version, atomically and durably, and returns its number; without changes, nothing is written, and that of
+    /// the version that the handle is based on comes back.
     ///
     /// If others committed in the meantime and their changes are disjoint from these, both survive.
     ///
@@ -140,7 +142,13 @@ impl ArrayFile {
     pub async fn flush_with_message(&mut self, message: &str) -> Result<u64> {
         self.check_writable()?;
         let _gate = self.inner.gate.lock().await;
-        self.commit(message).await.map_err(|e| self.in_file(e))
+        let committed = self.commit(message).await.map_err(|e| self.in_file(e))?;
+        if self.inner.config.auto_compact.is_some_and(|most| self.num_layers() > most)
+            && let Err(e) = self.maintain(&Maintenance::Merge(Merge::Small)).await
+        {
+            tracing::warn!(error = %e, "small layers could not be merged; the next flush tries again");
+        }
+        Ok(committed)
     }
 
     async fn commit(&self, message: &str) -> Result<u64> {
