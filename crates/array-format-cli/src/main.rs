@@ -39,10 +39,14 @@ enum Command {
     Log(commands::log::Log),
     /// Merges all layers into a single file.
     Compact(commands::compact::Compact),
-    /// Deletes layers that the newest version does not need.
+    /// Deletes layers that no kept version needs.
     Gc(commands::gc::Gc),
+    /// Names versions, so that they stay; lists the names.
+    Tag(commands::tag::Tag),
     /// Checks every byte of a file and reports all damage.
     Verify(commands::verify::Verify),
+    /// Saves what is whole of a damaged file into a new one, and lists what was lost.
+    Repair(commands::repair::Repair),
     /// Prints everything as JSON, values as SHA-256: for comparing with other readers.
     #[command(hide = true)]
     Dump(commands::dump::Dump),
@@ -59,7 +63,9 @@ fn main() -> ExitCode {
         Command::Log(c) => c.run(),
         Command::Compact(c) => c.run(),
         Command::Gc(c) => c.run(),
+        Command::Tag(c) => c.run(),
         Command::Verify(c) => c.run(),
+        Command::Repair(c) => c.run(),
         Command::Dump(c) => c.run(),
     };
     match result {

@@ -101,3 +101,43 @@ fn what_fails_says_so_in_one_line_and_by_its_exit_code() {
     let told = text(&verify.stdout);
     assert!(told.contains("block") && told.contains("offset") && told.contains("layer"), "{told}");
 }
+
+#[test]
+fn versions_get_names_and_a_damaged_file_is_repaired() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = packed(folder.path());
+    let file = path.to_str().unwrap();
+    assert_eq!(code(&af(&["tag", file, "raw"])), 0);
+    assert_eq!(code(&af(&["set", file, "atlantic_profiles/theta", "0, 0, 0", "4"])), 0);
+    assert_eq!(text(&af(&["tag", file]).stdout), "1  raw\n");
+    assert!(text(&af(&["log", file]).stdout).contains("[raw]"));
+    assert_eq!(code(&af(&["gc", file, "--keep-last", "1"])), 0);
+    assert_eq!(code(&af(&["compact", file, "--incremental"])), 0);
+    assert_eq!(
+        code(&af(&["cat", file, "atlantic_profiles/theta", "0, 0, 0", "--version", "1"])),
+        0,
+        "a tag keeps it"
+    );
+    assert_eq!(code(&af(&["tag", file, "raw", "--delete"])), 0);
+    assert_eq!(code(&af(&["tag", file, "raw", "--delete"])), 1);
+    assert_eq!(code(&af(&["compact", file])), 0);
+    let new = folder.path().join("new.af");
+    let repaired = af(&["repair", file, new.to_str().unwrap()]);
+    assert_eq!(code(&repaired), 0, "{}", text(&repaired.stderr));
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 3;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(code(&af(&["verify", file])), 3);
+    let again = af(&["repair", file, new.to_str().unwrap()]);
+    assert_eq!(code(&again), 1, "it replaces nothing: {}", text(&again.stdout));
+    let other = folder.path().join("other.af");
+    let repaired = af(&["repair", file, other.to_str().unwrap(), "--json"]);
+    assert_eq!(code(&repaired), 3, "{}", text(&repaired.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&repaired.stdout).unwrap();
+    assert!(
+        !report["lost"].as_array().unwrap().is_empty() && report["saved"].as_u64().unwrap() > 1,
+        "{report}"
+    );
+    assert_eq!(code(&af(&["verify", other.to_str().unwrap(), "--statistics"])), 0);
+}

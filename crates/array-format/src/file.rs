@@ -112,7 +112,7 @@ impl ArrayFile {
     /// # Errors
     /// As [`ArrayFile::create`]; `InvalidArgument` for a path without a file name.
     pub async fn create_path(path: impl AsRef<std::path::Path>, config: FileConfig) -> Result<Self> {
-        let (storage, name) = local(path.as_ref())?;
+        let (storage, name) = LocalStorage::for_path(path)?;
         Self::create(storage, &name, config).await
     }
 
@@ -121,7 +121,7 @@ impl ArrayFile {
     /// # Errors
     /// As [`ArrayFile::open`]; `InvalidArgument` for a path without a file name.
     pub async fn open_path(path: impl AsRef<std::path::Path>, config: FileConfig) -> Result<Self> {
-        let (storage, name) = local(path.as_ref())?;
+        let (storage, name) = LocalStorage::for_path(path)?;
         Self::open(storage, &name, config).await
     }
 
@@ -285,16 +285,4 @@ impl ArrayFile {
         let mut state = self.inner.state.lock();
         state.version.head = Arc::new(head);
     }
-}
-
-/// Splits a local path in the storage of its folder and the name in it.
-fn local(path: &std::path::Path) -> Result<(LocalStorage, String)> {
-    let name = path.file_name().and_then(|n| n.to_str());
-    let name =
-        name.ok_or_else(|| Error::invalid(format!("{} has no file name that is text", path.display())))?;
-    let folder = match path.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p,
-        _ => std::path::Path::new("."),
-    };
-    Ok((LocalStorage::new(folder), name.to_owned()))
 }

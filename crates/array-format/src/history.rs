@@ -34,6 +34,8 @@ pub struct VersionInfo {
     pub layers: u64,
     /// Bytes of its own layer.
     pub layer_bytes: u64,
+    /// Its names.
+    pub tags: Vec<String>,
 }
 
 /// What happened to an array or group between two versions.
@@ -86,7 +88,8 @@ impl ArrayFile {
                     ObjectId::Detached(_) => true,
                 })
         };
-        Ok(roots.iter().filter(|f| has(f)).map(version_info).collect())
+        let tags = newest.as_ref().map(|n| n.tags.clone()).unwrap_or_default();
+        Ok(roots.iter().filter(|f| has(f)).map(|f| version_info(f, &tags)).collect())
     }
 
     /// Reads of an older version. See [`FileConfig::at_version`](crate::FileConfig::at_version) for a handle of its own.
@@ -125,7 +128,7 @@ impl ArrayFile {
     }
 }
 
-fn version_info(f: &Footer) -> VersionInfo {
+fn version_info(f: &Footer, tags: &BTreeMap<String, u64>) -> VersionInfo {
     VersionInfo {
         version: f.version,
         time_ms: f.time_ms,
@@ -134,6 +137,7 @@ fn version_info(f: &Footer) -> VersionInfo {
         arrays: f.arrays,
         layers: f.objects.len() as u64,
         layer_bytes: f.object(ObjectId::Layer(f.version)).map_or(0, |o| o.object_bytes),
+        tags: tags.iter().filter(|t| *t.1 == f.version).map(|t| t.0.clone()).collect(),
     }
 }
 

@@ -669,7 +669,7 @@ impl World {
             98 => self.handles[handle].file = self.handles[handle].file.clone(),
             _ => self.refresh(handle).await,
         }
-        if (op < 78 || op >= 100) && self.handles[handle].base == self.newest.0 {
+        if !(78..100).contains(&op) && self.handles[handle].base == self.newest.0 {
             self.settle_pending(handle);
             if dice.roll(4) == 0 {
                 self.check(handle, false).await;

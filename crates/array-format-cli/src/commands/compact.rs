@@ -16,13 +16,18 @@ pub(crate) struct Compact {
     /// Keeps older versions readable; `af gc` removes them later.
     #[arg(long)]
     keep_versions: bool,
+    /// Merges small layers only; keeps older versions.
+    #[arg(long)]
+    incremental: bool,
 }
 
 impl Compact {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let mut file = super::open(&self.file, None)?;
         let before = file.usage();
-        let version = wait(file.compact_with(CompactOptions::default().keep_versions(self.keep_versions)))?;
+        let options =
+            CompactOptions::default().keep_versions(self.keep_versions).incremental(self.incremental);
+        let version = wait(file.compact_with(options))?;
         let after = file.usage();
         line(&format!(
             "version {version}: {} layer, {} (was {})",

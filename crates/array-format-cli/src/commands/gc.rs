@@ -16,17 +16,21 @@ pub(crate) struct Gc {
     /// Only tells what would be deleted.
     #[arg(short = 'n', long)]
     dry_run: bool,
+    /// How many of the newest versions stay.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    keep_last: usize,
 }
 
 impl Gc {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let mut file = super::open(&self.file, None)?;
-        let report = wait(file.garbage_collect(GcOptions::default().dry_run(self.dry_run)))?;
+        let options = GcOptions::default().dry_run(self.dry_run).keep_last(self.keep_last);
+        let report = wait(file.garbage_collect(options))?;
         for (name, size) in &report.objects {
             line(&format!("{name}  {}", bytes(*size)));
         }
         let verb = if self.dry_run { "would be deleted" } else { "deleted" };
-        line(&format!("{} layers of {} {verb}", report.objects.len(), bytes(report.bytes())));
+        line(&format!("{} objects of {} {verb}", report.objects.len(), bytes(report.bytes())));
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -40,14 +40,15 @@ impl Log {
                     changes.iter().map(|(name, c)| json!({"name": name, "change": describe(c)})).collect();
                 line(&json!({
                     "version": v.version, "time_ms": v.time_ms, "cause": cause, "message": v.message, "arrays": v.arrays,
-                    "layers": v.layers, "layer_bytes": v.layer_bytes, "changes": changes,
+                    "layers": v.layers, "layer_bytes": v.layer_bytes, "tags": v.tags, "changes": changes,
                 }));
                 continue;
             }
             let size = bytes(v.layer_bytes);
+            let tags: String = v.tags.iter().map(|t| format!("[{t}] ")).collect();
             line(
                 &format!(
-                    "version {}  {}  {cause}, {} arrays, {} layers, {size}  {}",
+                    "version {}  {}  {cause}, {} arrays, {} layers, {size}  {tags}{}",
                     v.version,
                     utc(v.time_ms),
                     v.arrays,

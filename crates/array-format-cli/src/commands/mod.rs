@@ -8,8 +8,10 @@ pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod log;
 pub(crate) mod ls;
+pub(crate) mod repair;
 pub(crate) mod set;
 pub(crate) mod stats;
+pub(crate) mod tag;
 pub(crate) mod verify;
 
 use std::path::Path;

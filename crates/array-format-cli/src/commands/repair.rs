@@ -1,0 +1,50 @@
+//! `af repair`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use array_format::blocking::wait;
+use array_format::{ArrayFile, FileConfig, LocalStorage, Result};
+use clap::Args;
+use serde_json::json;
+
+use crate::print::line;
+
+#[derive(Debug, Args)]
+pub(crate) struct Repair {
+    /// The damaged file; it is only read.
+    file: PathBuf,
+    /// The new file.
+    into: PathBuf,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Repair {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let (store, name) = LocalStorage::for_path(&self.file)?;
+        let (into_store, into) = LocalStorage::for_path(&self.into)?;
+        let report = wait(ArrayFile::repair(store, &name, into_store, &into, FileConfig::default()))?;
+        if self.json {
+            let lost = report.lost.iter().map(|l| {
+                json!({"version": l.version, "path": l.path, "message": l.error.message(), "layer": l.error.layer(),
+                    "block": l.error.block(), "offset": l.error.offset()})
+            });
+            let lost: Vec<_> = lost.collect();
+            line(&json!({"versions": report.versions, "saved": report.saved, "lost": lost}));
+        } else {
+            for l in &report.lost {
+                let version = l.version.map_or(String::new(), |v| format!("version {v}: "));
+                let path = l.path.as_ref().map_or(String::new(), |p| format!("{p}: "));
+                line(&format!("lost: {version}{path}{}", l.error));
+            }
+            let (versions, lost) = (report.versions.len(), report.lost.len());
+            line(&format!(
+                "{versions} versions and {} arrays and groups of the newest saved, {lost} losses",
+                report.saved
+            ));
+        }
+        Ok(if report.lost.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(super::PARTLY) })
+    }
+}

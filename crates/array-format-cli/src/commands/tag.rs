@@ -1,0 +1,48 @@
+//! `af tag`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use array_format::Result;
+use array_format::blocking::wait;
+use clap::Args;
+
+use crate::print::line;
+
+#[derive(Debug, Args)]
+pub(crate) struct Tag {
+    /// The file.
+    file: PathBuf,
+    /// The name; without it, all tags are listed.
+    name: Option<String>,
+    /// The version; without it, the newest.
+    #[arg(conflicts_with = "delete")]
+    version: Option<u64>,
+    /// Takes the name away.
+    #[arg(short, long, requires = "name")]
+    delete: bool,
+}
+
+impl Tag {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let mut file = super::open(&self.file, None)?;
+        let Some(name) = self.name else {
+            for (name, version) in file.tags() {
+                line(&format!("{version}  {name}"));
+            }
+            return Ok(ExitCode::SUCCESS);
+        };
+        if self.delete {
+            return match wait(file.remove_tag(&name))? {
+                true => Ok(ExitCode::SUCCESS),
+                false => Err(array_format::Error::not_found(format!(
+                    "there is no tag {name:?}; `af tag FILE` lists them"
+                ))),
+            };
+        }
+        let version = self.version.unwrap_or_else(|| file.version());
+        wait(file.tag(&name, version))?;
+        line(&format!("version {version} is {name:?}"));
+        Ok(ExitCode::SUCCESS)
+    }
+}
