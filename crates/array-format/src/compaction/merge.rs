@@ -87,13 +87,13 @@ pub(crate) fn plan<'a>(version: &'a Version, merge: &Merge) -> Option<Plan<'a>> 
     }
 }
 
-/// Whether a version is one layer without anything dead in it.
+/// Whether a version is one layer without anything dead in it, or with what a merge left in it before.
 fn is_merged(footer: &Footer) -> bool {
     match &footer.objects[..] {
         [only] => {
             only.id == ObjectId::Layer(footer.version)
                 && footer.runs.len() < 2
-                && only.live_bytes == only.decoded_bytes
+                && (only.live_bytes == only.decoded_bytes || footer.cause == Cause::Compaction)
         }
         _ => false,
     }
