@@ -25,7 +25,7 @@ from af_tables import (
 )  # fmt: skip
 
 MAGIC, END_MAGIC = b"\x89ARF\r\n\x1a\n", b"\x8aARFEND\n"
-CAUSES = ("create", "commit", "compaction")
+CAUSES = ("create", "commit", "compaction", "collection")
 
 
 class StoredObject:
@@ -91,7 +91,7 @@ class Root:
         cursor = Cursor(data)
         require(cursor.u8() == 32, "no root")
         self.version, self.time, self.message, cause = cursor.varint(), cursor.zigzag(), cursor.str(), cursor.u8()
-        require(cause < 3, f"cause {cause}")
+        require(cause < 4, f"cause {cause}")
         self.cause = CAUSES[cause]
         self.next_node_id, self.arrays, self.groups = cursor.varint(), cursor.varint(), cursor.varint()
         keys = cursor.object_list()
@@ -105,12 +105,26 @@ class Root:
             self.runs.append(run)
         self.own_blocks = read_directory(cursor.bytes())
         require(self.own_blocks.table == BLOCKS, "own blocks in another table")
+        self.floor, self.tags, self.ancestors = 0, {}, []
         for _ in range(cursor.count()):
-            number, required, _data = cursor.varint(), cursor.u8(), cursor.bytes()
-            if required:
+            number, required, data = cursor.varint(), cursor.u8(), Cursor(cursor.bytes())
+            if number == 1:
+                self.floor = data.varint()
+            elif number == 2:
+                tags = [(data.str(), data.varint()) for _ in range(data.count())]
+                self.tags = dict(tags)
+                require([name for name, _ in tags] == sorted(self.tags, key=str.encode), "tags out of order")
+            elif number == 3:
+                self.ancestors = [data.take(16).hex() for _ in range(data.count())]
+                require(len(self.ancestors) <= 64, "too many ancestors")
+            elif required:
                 raise Unsupported(f"required section {number}")
         cursor.bytes()  # extension
         cursor.end()
+
+    def keeps(self, version):
+        """Whether a version is one of the file, as this root, the newest, has it (section 11)."""
+        return version in {self.version, *self.tags.values()} or self.floor <= version <= self.version
 
 
 class File:
@@ -140,6 +154,8 @@ class File:
         self.version = self.newest if version is None else version
         if ("layer", self.version) not in self._paths:
             raise KeyError(f"no version {self.version}")
+        if not Root(self._object(("layer", self.newest)).root).keeps(self.version):
+            raise KeyError(f"version {self.version} was given up")
         layer = self._object(("layer", self.version))
         self.root = Root(layer.root)
         require(self.root.version == self.version, "root of another version")
@@ -164,10 +180,10 @@ class File:
 
     def versions(self):
         """Numbers of the versions that can be read: their layer is there, and all objects that its root lists."""
-        numbers = []
+        newest, numbers = Root(self._object(("layer", self.newest)).root), []
         for number in sorted(number for kind, number in self._paths if kind == "layer"):
             root = Root(self._object(("layer", number)).root)
-            if number == self.newest or all(listed.key in self._paths for listed in root.objects):
+            if newest.keeps(number) and (number == self.newest or all(listed.key in self._paths for listed in root.objects)):
                 numbers.append(number)
         return numbers
 
@@ -243,6 +259,7 @@ class File:
         return {
             "time": root.time, "message": root.message, "cause": root.cause, "next_node_id": root.next_node_id,
             "arrays": root.arrays, "groups": root.groups, "objects": objects,
+            "sections": {"floor": root.floor, "tags": root.tags, "ancestors": root.ancestors},
         }  # fmt: skip
 
     def _attributes(self, node):
@@ -281,8 +298,13 @@ class File:
             found = self._object(listed.key)
             if found.kind:
                 cursor = Cursor(found.root)
-                require(cursor.u8() == 33, "no root of detached blocks")
+                require(cursor.u8() == 33, "no root of a detached layer")
+                begun, *sums = cursor.varint(), cursor.varint(), cursor.varint()
+                require(begun < self.version and sums == [listed.stored, listed.decoded], "root of a detached layer")
                 directory = read_directory(cursor.bytes())
+                for _ in range(cursor.count()):  # what the worker wanted committed
+                    list(self._pages(read_directory(cursor.bytes()), {listed.key}))
+                cursor.bytes(), cursor.end()
             else:
                 directory = Root(found.root).own_blocks
             blocks = [row for _, row in self._pages(directory, {listed.key})]

@@ -67,7 +67,7 @@ def test_there_are_golden_files():
 def test_golden_file(case):
     path = FIXTURES / case / f"{case}.af"
     expected = json.loads((FIXTURES / case / f"{case}.json").read_text())
-    assert expected["schema"] == 1
+    assert expected["schema"] in (1, 2)
     wanted = {version["version"]: version for version in expected["versions"]}
     newest = File(path)
     assert newest.versions() == sorted(wanted)
@@ -75,7 +75,10 @@ def test_golden_file(case):
     for number, version in wanted.items():
         file = File(path, number)
         assert file.check()
-        assert_described(describe(file), version)
+        found = describe(file)
+        if expected["schema"] == 1:
+            del found["footer"]["sections"]
+        assert_described(found, version)
 
 
 # -- columns -------------------------------------------------------------------------------------
@@ -276,7 +279,8 @@ def write_file(path, **kwargs):
     wide = np.arange(100, dtype="<f8")
     shuffled = lambda frame: np.frombuffer(frame, "u1").reshape(-1, 8).T.tobytes()  # noqa: E731
     framed = detached.framed(2, wide.tobytes(), b"", 240, filter_frame=shuffled)
-    blocks = detached.finish(b"\x21" + w.blob(detached.block_directory()))
+    sums = w.varint(0) + w.varint(framed[3]) + w.varint(framed[4])
+    blocks = detached.finish(b"\x21" + sums + w.blob(detached.block_directory()) + w.varint(0) + w.blob(b"later"))
 
     layer = w.Layer(1, W1)
     temperature = [np.full((2, 3), 1.5, "<f4"), np.array([[-0.0], [np.nan]], "<f4")]  # columns 0..3 and 3..4 of rows 0..2

@@ -46,7 +46,8 @@ async fn reads_as_expected(name: &str) {
     let folder = fixtures().join(name);
     let expected = std::fs::read_to_string(folder.join(format!("{name}.json"))).unwrap();
     let expected: Json = serde_json::from_str(&expected).unwrap();
-    assert_eq!(expected["schema"], 1, "{name}");
+    let schema = expected["schema"].as_u64().unwrap();
+    assert!((1..=2).contains(&schema), "{name}");
     let wanted = expected["versions"].as_array().unwrap();
     // Codec and sizes of the reader are not those of the writer.
     let storage = LocalStorage::new(&folder);
@@ -56,7 +57,10 @@ async fn reads_as_expected(name: &str) {
     assert_eq!(readable, numbers, "{name}");
     assert_eq!(Some(&file.version()), numbers.last(), "{name}");
     for (number, wanted) in numbers.iter().zip(wanted) {
-        let found = golden_files::describe::version(&file.at(*number).await.unwrap()).await;
+        let mut found = golden_files::describe::version(&file.at(*number).await.unwrap()).await;
+        if schema == 1 {
+            found["footer"].as_object_mut().unwrap().remove("sections");
+        }
         assert_same(&found, wanted, &format!("{name}, version {number}"));
     }
     let report = file.verify(VerifyOptions::default().statistics(true)).await.unwrap();

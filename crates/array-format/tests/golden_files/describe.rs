@@ -3,7 +3,7 @@
 use array_format::{ArrayInfo, Elements, Snapshot, Statistics, Value, Values};
 use serde_json::{Map, Value as Json, json};
 
-use super::expect::{attribute, cause_name, filters, hex, objects, values};
+use super::expect::{attribute, cause_name, filters, hex, objects, sections, values};
 use super::model::Cell;
 
 pub(crate) async fn version(snapshot: &Snapshot) -> Json {
@@ -26,6 +26,7 @@ pub(crate) async fn version(snapshot: &Snapshot) -> Json {
             "arrays": footer.arrays,
             "groups": footer.groups,
             "objects": objects(&footer),
+            "sections": sections(&footer),
         },
         "groups": groups,
         "arrays": arrays,

@@ -38,6 +38,7 @@ pub(crate) fn version(
             "arrays": model.arrays.len(),
             "groups": groups_with_rows,
             "objects": objects(footer),
+            "sections": sections(footer),
         },
         "groups": groups(model),
         "arrays": model.arrays.iter().map(|(p, a)| (p.clone(), array(a))).collect::<serde_json::Map<_, _>>(),
@@ -62,6 +63,12 @@ pub(crate) fn objects(footer: &Footer) -> Vec<Json> {
         json!({ key: id, "stored": o.stored_bytes, "decoded": o.decoded_bytes, "live": o.live_bytes })
     };
     footer.objects.iter().map(object).collect()
+}
+
+/// In schema 2 only.
+pub(crate) fn sections(footer: &Footer) -> Json {
+    let ancestors: Vec<String> = footer.ancestors.iter().map(|id| hex(id)).collect();
+    json!({ "floor": footer.floor, "tags": footer.tags, "ancestors": ancestors })
 }
 
 /// Groups with a row, and those that are only part of a path.

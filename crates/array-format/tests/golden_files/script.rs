@@ -7,7 +7,7 @@ use array_format::blocking::wait;
 use array_format::storage::InMemoryStorage;
 use array_format::{
     ArrayDefinition, ArrayFile, Cause, CompactOptions, CompressionCodec, DType, Elements, FileConfig, Filter,
-    GcOptions, Value, Values,
+    GcOptions, Receipt, Value, Values,
 };
 use serde_json::{Value as Json, json};
 
@@ -60,7 +60,10 @@ impl Def {
 pub(crate) struct Script {
     name: &'static str,
     storage: InMemoryStorage,
+    config: FileConfig,
     file: ArrayFile,
+    /// Detached layers that wait for the next commit.
+    receipts: Vec<Receipt>,
     model: Model,
     versions: Vec<Json>,
 }
@@ -75,8 +78,9 @@ impl Script {
             bytes
         });
         let storage = InMemoryStorage::new();
-        let file = wait(ArrayFile::create(storage.clone(), &format!("{name}.af"), config)).unwrap();
-        let mut script = Self { name, storage, file, model: Model::new(), versions: Vec::new() };
+        let file = wait(ArrayFile::create(storage.clone(), &format!("{name}.af"), config.clone())).unwrap();
+        let (model, versions, receipts) = (Model::new(), Vec::new(), Vec::new());
+        let mut script = Self { name, storage, config, file, receipts, model, versions };
         script.expect(Cause::Create, "");
         script
     }
@@ -166,7 +170,30 @@ impl Script {
         self.model.attributes(path).remove(name);
     }
 
+    /// Does what `work` does in a worker, which writes it ahead.
+    pub(crate) fn detached(&mut self, work: impl FnOnce(&mut Self)) {
+        let path = format!("{}.af", self.name);
+        let worker = wait(ArrayFile::open(self.storage.clone(), &path, self.config.clone())).unwrap();
+        let committer = std::mem::replace(&mut self.file, worker);
+        work(self);
+        let mut worker = std::mem::replace(&mut self.file, committer);
+        self.receipts.push(wait(worker.detach()).unwrap());
+    }
+
+    /// Names a version, which is a commit.
+    pub(crate) fn tag(&mut self, name: &str, version: u64) {
+        wait(self.file.tag(name, version)).unwrap();
+        self.expect(Cause::Commit, "");
+    }
+
+    /// Gives up all versions but the newest few and those with a name, which is a commit.
+    pub(crate) fn collect(&mut self, keep_last: usize) {
+        wait(self.file.garbage_collect(GcOptions::default().keep_last(keep_last))).unwrap();
+        self.expect(Cause::Collection, "");
+    }
+
     pub(crate) fn commit(&mut self, message: &str) {
+        wait(self.file.join(&std::mem::take(&mut self.receipts))).unwrap();
         wait(self.file.flush_with_message(message)).unwrap();
         self.model.commit();
         self.expect(Cause::Commit, message);
@@ -197,7 +224,7 @@ impl Script {
             .filter(|(i, _)| readable.contains(&(*i as u64)))
             .map(|v| v.1)
             .collect();
-        let expected = json!({ "schema": 1, "versions": versions });
+        let expected = json!({ "schema": 2, "versions": versions });
         Fixture { name: self.name, objects: dump(&self.storage, &format!("{}.af", self.name)), expected }
     }
 }

@@ -7,13 +7,14 @@ mod groups;
 mod layers;
 mod many;
 mod runs;
+mod tags_detached;
 
 use super::Fixture;
 
 /// Makes a golden file.
 pub(crate) type Case = fn() -> Fixture;
 
-pub(crate) const ALL: [Case; 8] = [
+pub(crate) const ALL: [Case; 9] = [
     every_type::every_type,
     layers::layers,
     codecs_filters::codecs_filters,
@@ -22,4 +23,5 @@ pub(crate) const ALL: [Case; 8] = [
     many::many,
     groups::groups,
     runs::runs,
+    tags_detached::tags_detached,
 ];
