@@ -10,6 +10,8 @@ mod codecs;
 mod layouts;
 #[path = "features/space.rs"]
 mod space;
+#[path = "features/threads.rs"]
+mod threads;
 
 use array_format::storage::Storage;
 use array_format::{ArrayFile, VerifyOptions};

@@ -1,5 +1,6 @@
 //! Writing elements, and changing shapes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use array_format_core::buffer::{Elements, Values, Variable};
@@ -9,6 +10,7 @@ use array_format_core::schema::ArraySchema;
 use array_format_core::{Error, Result};
 use ndarray::{ArrayViewD, Axis, Slice};
 
+use super::pack::as_read;
 use super::pending::{Pending, StagedChunk, grid};
 use super::stage::staged_mut;
 use crate::file::ArrayFile;
@@ -112,6 +114,10 @@ impl ArrayFile {
         for coords in grid.cells_of(region).map_err(place)? {
             let Some(overlap) = grid.overlap(&coords, region) else { continue };
             let mut new = part(&overlap).map_err(place)?;
+            // What is pending reads as it will when it is committed.
+            if let Cow::Owned(rounded) = as_read(&array.schema, &new).map_err(place)? {
+                new = rounded;
+            }
             if array.schema.nullable && new.validity.is_none() {
                 new.validity = Some(vec![1; new.len()]);
             }

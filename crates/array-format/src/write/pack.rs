@@ -59,22 +59,18 @@ fn frame_bytes(schema: &ArraySchema, extents: &[u64], target: u64) -> u64 {
 
 /// The elements as readers will find them. Bit rounding is the one filter that changes values, and statistics of what they were
 /// before would lead readers past the rounded ones.
-fn as_read(job: &ChunkJob) -> Result<Cow<'_, Elements>> {
-    match (job.schema.filters.split_first(), &job.elements.values, job.schema.dtype) {
+pub(crate) fn as_read<'e>(schema: &ArraySchema, elements: &'e Elements) -> Result<Cow<'e, Elements>> {
+    match (schema.filters.split_first(), &elements.values, schema.dtype) {
         (Some((round @ Filter::BitRound { .. }, _)), Values::Fixed(bytes), DType::Scalar(item)) => {
             let values = Values::Fixed(encode_filters(&[*round], item, bytes)?.into_owned());
-            Ok(Cow::Owned(Elements {
-                dtype: job.schema.dtype,
-                values,
-                validity: job.elements.validity.clone(),
-            }))
+            Ok(Cow::Owned(Elements { dtype: schema.dtype, values, validity: elements.validity.clone() }))
         }
-        _ => Ok(Cow::Borrowed(&*job.elements)),
+        _ => Ok(Cow::Borrowed(elements)),
     }
 }
 
 fn encode(job: &ChunkJob, config: &FileConfig) -> Result<(Encoded, Statistics)> {
-    let statistics = Statistics::of(as_read(job)?.as_ref());
+    let statistics = Statistics::of(as_read(&job.schema, &job.elements)?.as_ref());
     let frame = frame_bytes(&job.schema, &job.extents, config.frame_bytes as u64);
     let raw = job.elements.values.heap_bytes() as u64;
     let encoded = if matches!(job.elements.values, Values::Fixed(_)) && raw >= frame.saturating_mul(2) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use array_format_core::block::CodecRecord;
-use array_format_core::codec::{CompressionCodec, Filter, NO_COMPRESSION_ID};
+use array_format_core::codec::{CompressionCodec, Filter, NO_COMPRESSION_ID, encode_filters};
 use array_format_core::dtype::{DType, Scalar};
 use array_format_core::element::{ArrayElement, fill_bytes};
 use array_format_core::format::nodes::{KeySet, Node};
@@ -172,6 +172,7 @@ impl ArrayFile {
             return Err(Error::invalid(format!("a fill value of type {t} for an array of {}", schema.dtype)));
         }
         schema.check(&shape)?;
+        check_fill_of_rounded(&schema)?;
         let config = &self.inner.config;
         if let Some(codec) = &schema.codec {
             config.codecs.codec(codec.id, &codec.name)?;
@@ -419,6 +420,22 @@ impl ArrayFile {
         self.stage(node).await?;
         self.edit(|p| put_attribute(p, node, name, None)).map_err(|e| self.in_file(e))?;
         Ok(true)
+    }
+}
+
+/// Bit rounding must leave the fill value alone: elements of a chunk that were not written would read as another value than those outside
+/// of it, and missing values would be missing no more.
+fn check_fill_of_rounded(schema: &ArraySchema) -> Result<()> {
+    let (Some(Filter::BitRound { .. }), Some(fill), DType::Scalar(item)) =
+        (schema.filters.first(), &schema.fill, schema.dtype)
+    else {
+        return Ok(());
+    };
+    match *encode_filters(&schema.filters[..1], item, fill)? == fill[..] {
+        true => Ok(()),
+        false => Err(Error::invalid(
+            "the fill value would be rounded to another one: keep more bits, or choose one that is the same after rounding, such as NaN",
+        )),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use array_format::{
-    ArrayDefinition, ArrayFile, CompressionCodec, Error, ErrorKind, FileConfig, InMemoryStorage, Lz4Codec,
-    NoCompression, Result, ZstdCodec,
+    ArrayDefinition, ArrayFile, CompressionCodec, Error, ErrorKind, FileConfig, Filter, InMemoryStorage,
+    Lz4Codec, NoCompression, Result, ZstdCodec,
 };
 use futures::executor::block_on;
 use ndarray::{Array1, ArrayD};
@@ -205,4 +205,30 @@ fn ids_below_65536_are_not_the_users() {
     assert_eq!(FileConfig::default().register_codec(format).unwrap_err().kind(), ErrorKind::InvalidArgument);
     let first = Inverted { id: 65_536, ..INVERTED };
     assert!(FileConfig::default().register_codec(first).is_ok());
+}
+
+#[test]
+fn rounded_values_read_the_same_before_and_after_the_commit() {
+    block_on(async {
+        let mut file = ArrayFile::create_memory(FileConfig::default()).await.unwrap();
+        let define = |fill: f32| {
+            ArrayDefinition::new::<f32>(vec!["n".into()], vec![100])
+                .chunk_shape(vec![30])
+                .fill(fill)
+                .filters(vec![Filter::BitRound { keep_bits: 6 }, Filter::Shuffle])
+        };
+        let refused = file.define("x", define(-9999.9)).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidArgument);
+        assert!(refused.to_string().contains("keep more bits"), "{refused}");
+        file.define("x", define(9.969_21e36)).unwrap();
+        let data = ndarray::Array::from_shape_fn(50, |i| (i as f32).sqrt() + 0.123).into_dyn();
+        file.write_array("x", vec![10], data.view()).await.unwrap();
+        let pending = file.read_array::<f32>("x", vec![], vec![]).await.unwrap();
+        let told = file.statistics("x").await.unwrap();
+        file.flush().await.unwrap();
+        assert_eq!(file.read_array::<f32>("x", vec![], vec![]).await.unwrap(), pending);
+        assert_eq!(file.statistics("x").await.unwrap().statistics, told.statistics);
+        assert_ne!(pending[[12]], data[[2]]);
+        assert_eq!((pending[[0]], pending[[99]]), (9.969_21e36, 9.969_21e36));
+    });
 }
