@@ -241,7 +241,8 @@ impl Saver {
         self.report.versions.push((number, saved));
         for (tag, tagged) in &version.head.footer.tags {
             let new = self.report.versions.iter().find(|v| v.0 == *tagged).map(|v| v.1);
-            if let Some(new) = new.filter(|new| self.file.tags().get(tag) != Some(new)) {
+            // Of a version that nothing is left of, no name either.
+            if let Some(new) = new.filter(|new| *new > 0 && self.file.tags().get(tag) != Some(new)) {
                 self.file.tag(tag, new).await?;
             }
         }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use array_format_core::Result;
 use array_format_core::footer::check_tag;
+use array_format_core::{Error, Result};
 
 use crate::commit::maintain::Maintenance;
 use crate::file::ArrayFile;
@@ -16,7 +16,8 @@ impl ArrayFile {
     /// moved. Itself a commit; pending changes stay pending.
     ///
     /// # Errors
-    /// `NotFound` if the version is not in the file; `InvalidArgument` for a name of 0 or more than 1,024 bytes; what the storage says.
+    /// `NotFound` if the version is not in the file; `InvalidArgument` for a name of 0 or more than 1,024 bytes, or version 0, which is empty;
+    /// what the storage says.
     ///
     /// # Cost
     /// One small object.
@@ -43,6 +44,10 @@ impl ArrayFile {
     async fn set_tag(&mut self, name: &str, version: Option<u64>) -> Result<()> {
         self.check_writable()?;
         check_tag(name).map_err(|e| self.in_file(e))?;
+        if version == Some(0) {
+            return Err(self
+                .in_file(Error::invalid("version 0 is the empty file: it is not kept, and needs no name")));
+        }
         self.refresh().await?;
         let _gate = self.inner.gate.lock().await;
         let tag = Maintenance::Tag(name.to_owned(), version);

@@ -245,7 +245,10 @@ impl World {
     async fn tag(&mut self, dice: &mut Dice, handle: usize) {
         self.refresh(handle).await;
         let name = format!("t{}", dice.roll(2));
-        let all: Vec<u64> = self.versions.keys().copied().collect();
+        let all: Vec<u64> = self.versions.keys().copied().filter(|v| *v > 0).collect();
+        if all.is_empty() {
+            return;
+        }
         let what = self.what();
         let (number, state) = self.newest.clone();
         let h = &mut self.handles[handle];

@@ -16,7 +16,7 @@ use crate::write::pending::{Pending, Placed, Staged, StagedChunk, grid};
 use crate::write::sink::LayerSink;
 
 /// Chunks by pending node id and coordinates.
-pub(crate) type Stored = HashMap<u64, BTreeMap<Vec<u64>, (ChunkRef, Statistics)>>;
+pub(crate) type Stored = BTreeMap<u64, BTreeMap<Vec<u64>, (ChunkRef, Statistics)>>;
 
 /// Stores the pending chunks: elements are encoded, blocks of other files copied, chunks of detached layers stay where they are.
 pub(crate) async fn store_chunks(

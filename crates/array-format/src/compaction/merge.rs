@@ -60,7 +60,9 @@ pub(crate) fn plan<'a>(version: &'a Version, merge: &Merge) -> Option<Plan<'a>> 
     match merge {
         Merge::All { keep_versions } => {
             let floor = if *keep_versions { footer.floor } else { footer.version.saturating_add(1) };
-            let done = is_merged(footer) && (*keep_versions || footer.floor >= footer.version);
+            // Before version 1 there was nothing but the empty file, which nobody can want to keep.
+            let nothing_older = footer.floor >= footer.version || footer.version == 1;
+            let done = is_merged(footer) && (*keep_versions || nothing_older);
             (!done).then_some(Plan { version, runs: footer.runs.len(), objects: None, floor })
         }
         Merge::Small => {

@@ -89,7 +89,8 @@ impl ArrayFile {
         let head = &version.head;
         let number = head.footer.version;
         let merged = matches!(&head.footer.objects[..], [only] if only.id == ObjectId::Layer(number));
-        if head.base == number || !merged || tags_need(version, ObjectId::Layer(head.base)).await? {
+        let alone = head.footer.floor >= number || number == 1;
+        if head.base == number || !merged || !alone || tags_need(version, ObjectId::Layer(head.base)).await? {
             return Ok(());
         }
         let from = names::sidecar(&version.objects.path, &head.file_id, ObjectId::Layer(number));
