@@ -34,20 +34,22 @@ async fn look(
 }
 
 /// The next commit of another process works, and is seen.
-async fn next_commit(disk: &Arc<dyn Storage>, found: Option<ModelState>, what: &str) {
+async fn next_commit(disk: &Arc<dyn Storage>, found: Option<&ModelState>, what: &str) -> ModelState {
     let what = format!("{what}, the next commit");
     let mut next = match found {
         None => prepared(disk, 0).await,
-        Some(state) => Work { file: fresh(disk, &what).await, state },
+        Some(state) => Work { file: fresh(disk, &what).await, state: state.clone() },
     };
     let version = next.file.version();
-    next.define("next", Kind::I32, &[3], None).await;
-    next.write("next", &[0], &[2], 1).await;
+    let name = format!("next{version}");
+    next.define(&name, Kind::I32, &[3], None).await;
+    next.write(&name, &[0], &[2], 1).await;
     let committed = next.file.flush().await.unwrap_or_else(|e| panic!("{what}: {e}"));
     assert_eq!(committed, version + 1, "{what}");
     let found = fresh(disk, &what).await;
     assert_eq!(found.version(), committed, "{what}");
     shows(&found, &next.state, &what).await;
+    next.state
 }
 
 /// The handle that lives on tries again, and what is pending is committed once.
@@ -81,19 +83,35 @@ async fn try_again(disk: &Arc<dyn Storage>, subject: &mut Subject, what: &str) -
     Some(work.state.clone())
 }
 
+/// The power may also fail when all is over, and until the next commit.
+async fn next_commit_after_power_loss(
+    disk: &PowerLossStorage,
+    found: Option<&ModelState>,
+    what: &str,
+) -> u64 {
+    let mut cases = 0;
+    for (kept, disk) in disk.after_power_loss(cases) {
+        next_commit(&(Arc::new(disk) as Arc<dyn Storage>), found, &format!("{what}, power loss: {kept}"))
+            .await;
+        cases += 1;
+    }
+    cases
+}
+
 async fn with_fault(operation: Operation, fault: Option<Fault>) -> Vec<String> {
     let what = format!("{operation:?}, {fault:?}");
-    let memory: Arc<dyn Storage> = Arc::new(InMemoryStorage::default());
-    let before = operation.prepare(&memory).await;
+    let power = PowerLossStorage::new();
+    let disk: Arc<dyn Storage> = Arc::new(power.clone());
+    let before = operation.prepare(&disk).await;
     let reader = match &before.state {
         None => None,
         Some(state) => {
-            let reader = fresh(&memory, &what).await;
+            let reader = fresh(&disk, &what).await;
             shows(&reader, state, &what).await;
             Some(reader)
         }
     };
-    let failing = FailingStorage::new(memory.clone());
+    let failing = FailingStorage::new(disk.clone());
     let mut subject = Subject::new(operation, &before, Arc::new(failing.clone())).await;
     set(fault, &failing);
     let result = subject.run().await;
@@ -103,11 +121,13 @@ async fn with_fault(operation: Operation, fault: Option<Fault>) -> Vec<String> {
         use ErrorKind::{AlreadyExists, Conflict, Unavailable};
         assert!(matches!(e.kind(), Unavailable | AlreadyExists | Conflict), "{what}: {e:?}");
     }
-    let mut found = look(&memory, &subject, result.is_ok(), &what).await;
+    let mut found = look(&disk, &subject, result.is_ok(), &what).await;
     if fault.is_none_or(|f| !f.dies) {
-        found = try_again(&memory, &mut subject, &what).await;
+        found = try_again(&disk, &mut subject, &what).await;
     }
-    next_commit(&memory, found, &what).await;
+    next_commit_after_power_loss(&power, found.as_ref(), &what).await;
+    let state = next_commit(&disk, found.as_ref(), &what).await;
+    next_commit_after_power_loss(&power, Some(&state), &what).await;
     // Whoever had the file open before reads on in what they opened.
     if let (Some(reader), Some(state)) = (reader, &before.state) {
         shows(&reader, state, &what).await;
@@ -125,7 +145,7 @@ async fn without_power(operation: Operation, before: &Before, prepared: &PowerLo
             let what = format!("{operation:?}, power lost after {times} polls, {kept}");
             let disk: Arc<dyn Storage> = Arc::new(disk);
             let found = look(&disk, &subject, acknowledged, &what).await;
-            next_commit(&disk, found, &what).await;
+            next_commit(&disk, found.as_ref(), &what).await;
             cases += 1;
         }
         if acknowledged {
