@@ -1,0 +1,47 @@
+//! Hostile files: whatever their numbers say, and with all checksums right, reading them never panics, never hangs, and never takes
+//! memory that their bytes have not earned.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::print_stderr, reason = "a test")]
+
+mod mutate;
+mod object;
+mod reading;
+
+use std::path::Path;
+
+use object::Objects;
+use peak_alloc::PeakAlloc;
+use reading::Exam;
+
+/// Counts what is allocated in this process. So there is but one test in it.
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+/// The golden files that are taken apart, and which share of the places in their pages is tried: 1 of so many.
+const FILES: [(&str, usize); 5] =
+    [("compacted", 1), ("groups", 1), ("layers", 3), ("every_type", 11), ("codecs_filters", 19)];
+
+fn golden(name: &str) -> Objects {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/v1").join(name);
+    Objects::load(&folder, name)
+}
+
+#[test]
+fn no_hostile_file_panics_hangs_or_takes_more_memory_than_it_earned() {
+    let mut exam = Exam::new();
+    for (name, step) in FILES {
+        let objects = golden(name);
+        exam.read(&objects, &format!("{name} as it is"));
+        assert!(exam.is_readable(&objects), "{name}");
+        mutate::numbers_of_the_trailer(&mut exam, &objects, name);
+        mutate::bytes_of_the_root(&mut exam, &objects, name, step);
+        mutate::bytes_of_the_pages(&mut exam, &objects, name, step);
+        mutate::numbers_of_directories(&mut exam, &objects, name);
+        mutate::numbers_of_nodes(&mut exam, &objects, name);
+        mutate::numbers_of_chunks(&mut exam, &objects, name);
+        mutate::frame_tables(&mut exam, &objects, name);
+    }
+    let objects = golden("compacted");
+    mutate::flipped_bits_and_truncations(&mut exam, &objects, "compacted");
+    exam.report();
+}
