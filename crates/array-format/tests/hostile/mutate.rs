@@ -45,28 +45,40 @@ fn variants<T: Clone>(thing: &T, fields: &[Field<T>]) -> Vec<(String, T)> {
     all
 }
 
-/// All byte strings in which one number, wherever one may begin, has another value, or one byte has.
-fn variants_of_bytes(bytes: &[u8], step: usize) -> Vec<(String, Vec<u8>)> {
-    let mut all = Vec::new();
-    for at in (0..bytes.len()).step_by(step) {
+/// A change of some bytes to others.
+struct Edit {
+    at: usize,
+    length: usize,
+    with: Vec<u8>,
+}
+
+impl Edit {
+    fn applied(&self, bytes: &[u8]) -> Vec<u8> {
+        [&bytes[..self.at], &self.with, &bytes[self.at + self.length..]].concat()
+    }
+
+    fn describe(&self) -> String {
+        format!("{} bytes at {} -> {:02x?}", self.length, self.at, self.with)
+    }
+}
+
+/// Every number, wherever one may begin, gets another value, and every byte.
+fn edits(bytes: &[u8]) -> impl Iterator<Item = Edit> {
+    (0..bytes.len()).flat_map(move |at| {
         let rest = &bytes[at..];
         let mut cursor = Cursor::new(rest);
-        if let Ok(v) = cursor.varint() {
-            let after = &rest[rest.len() - cursor.remaining()..];
-            for value in hostile(v) {
-                let mut other = bytes[..at].to_vec();
-                put_varint(&mut other, value);
-                other.extend_from_slice(after);
-                all.push((format!("number {v} at {at} -> {value}"), other));
-            }
-        }
-        for byte in [0, 1, 0x7f, 0x80, 0xff, rest[0] ^ 1, rest[0] ^ 4].into_iter().filter(|b| *b != rest[0]) {
-            let mut other = bytes.to_vec();
-            other[at] = byte;
-            all.push((format!("byte {} at {at} -> {byte}", rest[0]), other));
-        }
-    }
-    all
+        let number = cursor.varint().map(|v| {
+            let length = rest.len() - cursor.remaining();
+            hostile(v).into_iter().map(move |value| {
+                let mut with = Vec::new();
+                put_varint(&mut with, value);
+                Edit { at, length, with }
+            })
+        });
+        let byte = rest[0];
+        let others = [0, 1, 0x7f, 0x80, 0xff, byte ^ 1, byte ^ 4].into_iter().filter(move |b| *b != byte);
+        number.into_iter().flatten().chain(others.map(move |b| Edit { at, length: 1, with: vec![b] }))
+    })
 }
 
 pub(crate) fn numbers_of_the_trailer(exam: &mut Exam, objects: &Objects, name: &str) {
@@ -87,18 +99,28 @@ pub(crate) fn numbers_of_the_trailer(exam: &mut Exam, objects: &Objects, name: &
     }
 }
 
-pub(crate) fn bytes_of_the_root(exam: &mut Exam, objects: &Objects, name: &str, step: usize) {
+pub(crate) fn bytes_of_the_root(exam: &mut Exam, objects: &Objects, name: &str) {
     let layer = objects.newest();
-    for (what, root) in variants_of_bytes(&layer.root, step) {
+    for edit in edits(&layer.root) {
+        if !exam.is_turn() {
+            continue;
+        }
+
+        let (what, root) = (edit.describe(), edit.applied(&layer.root));
         exam.read(&layer.rebuilt(&[], &root), &format!("{name}: root: {what}"));
     }
 }
 
-pub(crate) fn bytes_of_the_pages(exam: &mut Exam, objects: &Objects, name: &str, step: usize) {
+pub(crate) fn bytes_of_the_pages(exam: &mut Exam, objects: &Objects, name: &str) {
     let layer = objects.newest();
     for place in layer.places() {
         let page = layer.decoded(&layer.page(place));
-        for (what, page) in variants_of_bytes(&page, step) {
+        for edit in edits(&page) {
+            if !exam.is_turn() {
+                continue;
+            }
+
+            let (what, page) = (edit.describe(), edit.applied(&page));
             let file = layer.with_page(place, page, Vec::new());
             exam.read(&file, &format!("{name}: page {place:?}: {what}"));
         }
@@ -107,7 +129,7 @@ pub(crate) fn bytes_of_the_pages(exam: &mut Exam, objects: &Objects, name: &str,
 
 pub(crate) fn numbers_of_directories(exam: &mut Exam, objects: &Objects, name: &str) {
     let layer = objects.newest();
-    let mut read = |footer: &Footer, what: &str| {
+    let read = |exam: &mut Exam, footer: &Footer, what: &str| {
         exam.read(&layer.rebuilt(&[], &footer.encode()), &format!("{name}: root: {what}"));
     };
     let fields: [Field<PageRef>; 5] = [
@@ -119,9 +141,13 @@ pub(crate) fn numbers_of_directories(exam: &mut Exam, objects: &Objects, name: &
     ];
     for place in layer.places() {
         for (what, page) in variants(&layer.page(place), &fields) {
+            if !exam.is_turn() {
+                continue;
+            }
+
             let mut footer = layer.footer.clone();
             *Layer::page_mut(&mut footer, place) = page;
-            read(&footer, &format!("page {place:?}: {what}"));
+            read(exam, &footer, &format!("page {place:?}: {what}"));
         }
     }
     for run in 0..layer.footer.runs.len() {
@@ -129,7 +155,7 @@ pub(crate) fn numbers_of_directories(exam: &mut Exam, objects: &Objects, name: &
             for level in [1, 2, 31, 255] {
                 let mut footer = layer.footer.clone();
                 footer.runs[run].directories[directory].level = level;
-                read(&footer, &format!("directory {run} {directory}: level {level}"));
+                read(exam, &footer, &format!("directory {run} {directory}: level {level}"));
             }
         }
     }
@@ -143,7 +169,7 @@ pub(crate) fn numbers_of_directories(exam: &mut Exam, objects: &Objects, name: &
         for (what, entry) in variants(&layer.footer.objects[object], &fields) {
             let mut footer = layer.footer.clone();
             footer.objects[object] = entry;
-            read(&footer, &format!("object {object}: {what}"));
+            read(exam, &footer, &format!("object {object}: {what}"));
         }
     }
     let fields: [Field<Footer>; 3] = [
@@ -152,7 +178,7 @@ pub(crate) fn numbers_of_directories(exam: &mut Exam, objects: &Objects, name: &
         ("groups", |f| Some(&mut f.groups)),
     ];
     for (what, footer) in variants(&layer.footer, &fields) {
-        read(&footer, &what);
+        read(exam, &footer, &what);
     }
 }
 
@@ -264,6 +290,10 @@ pub(crate) fn numbers_of_nodes(exam: &mut Exam, objects: &Objects, name: &str) {
         for at in 0..rows.len() {
             let Some(node) = &rows[at].node else { continue };
             for (what, node) in variants_of_node(node) {
+                if !exam.is_turn() {
+                    continue;
+                }
+
                 let mut rows = rows.clone();
                 rows[at].node = Some(node);
                 let file = layer.with_page(place, nodes::encode(&rows), Vec::new());
@@ -292,6 +322,10 @@ pub(crate) fn numbers_of_chunks(exam: &mut Exam, objects: &Objects, name: &str) 
                 others.extend(variants_of_chunk(chunk).into_iter().map(other));
             }
             for (what, row) in others {
+                if !exam.is_turn() {
+                    continue;
+                }
+
                 let mut rows = rows.clone();
                 rows[at] = row;
                 let file = layer.with_page(place, chunks::encode(&rows), Vec::new());
