@@ -19,7 +19,7 @@ static MEMORY: PeakAlloc = PeakAlloc;
 
 /// The golden files that are taken apart, and which share of their variants is tried: 1 of so many.
 const FILES: [(&str, u64); 5] =
-    [("compacted", 3), ("groups", 3), ("layers", 13), ("every_type", 97), ("codecs_filters", 499)];
+    [("compacted", 7), ("groups", 3), ("layers", 13), ("every_type", 797), ("codecs_filters", 3989)];
 
 fn golden(name: &str) -> Objects {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/v1").join(name);
