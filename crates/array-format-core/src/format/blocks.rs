@@ -303,7 +303,8 @@ mod tests {
         let (offset, stored_bytes, decoded_bytes, frame_bytes, checksum) = (64, 1, 1, 0, 0);
         let block = BlockMeta { id, offset, stored_bytes, decoded_bytes, frame_bytes, codec, checksum };
         let mut out = Vec::new();
-        put_block_list(&mut out, &vec![Arc::new(block); 1 << 20]);
+        let block = Arc::new(block);
+        put_block_list(&mut out, &vec![block; 1 << 20]);
         assert!(out.len() < 60, "{}", out.len());
         assert_eq!(block_list(&mut Cursor::new(&out), 1 << 20).unwrap().len(), 1 << 20);
         assert!(block_list(&mut Cursor::new(&out), 1000).is_err());

@@ -120,7 +120,8 @@ pub(crate) async fn prepared(storage: &Arc<dyn Storage>, stages: usize) -> Work 
 pub(crate) async fn fresh(storage: &Arc<dyn Storage>, what: &str) -> ArrayFile {
     let file = ArrayFile::open(storage, NAME, FileConfig::default()).await;
     let file = file.unwrap_or_else(|e| panic!("{what}: {e}"));
-    let report = file.verify(VerifyOptions::default().statistics(true)).await.expect(what);
+    let report = file.verify(VerifyOptions::default().statistics(true)).await;
+    let report = report.unwrap_or_else(|e| panic!("{what}: {e}"));
     assert!(report.is_clean(), "{what}: {:?}", report.damage);
     file
 }
