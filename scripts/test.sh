@@ -27,6 +27,8 @@ python() { # the reader written from docs/format.md alone; `af import` against n
 
 # Last, so that the summaries end the output.
 tests() {
+  # The test of the order of system calls skips itself, and says so, where it is missing.
+  command -v strace >/dev/null || { [ "$(id -u)" = 0 ] && apt-get install -qq -y strace >/dev/null 2>&1; } || true
   if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --locked --workspace --no-fail-fast
     cargo test --locked --workspace --doc

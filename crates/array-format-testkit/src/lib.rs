@@ -2,7 +2,8 @@
 //!
 //! - [`conformance`]: what every [`Storage`](array_format::storage::Storage) must do, ours or a user's own.
 //! - [`CountingStorage`]: how many requests an operation takes, how many of them in sequence, and which bytes.
-//! - [`FailingStorage`]: fails the k-th operation, before or after its effect, once or from then on.
+//! - [`FailingStorage`]: fails, tears, repeats, delays the k-th operation or loses its answer, once or until the process is dead.
+//! - [`PowerLossStorage`]: forgets any subset of what was not durable when the power failed.
 //! - [`model`]: what a file should hold, in plain maps, to compare the library with.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "an exam reports by panicking")]
@@ -11,6 +12,9 @@ pub mod conformance;
 mod counting;
 mod failing;
 pub mod model;
+mod pause;
+mod power_loss;
 
 pub use counting::{CountingStorage, Counts, Logged, Operation};
 pub use failing::{FailMode, FailingStorage};
+pub use power_loss::PowerLossStorage;

@@ -10,7 +10,7 @@ use array_format::ErrorKind;
 use array_format::storage::{
     FinishMode, InMemoryStorage, IntoStorage, LocalStorage, ObjectStoreBackend, Storage,
 };
-use array_format_testkit::{CountingStorage, FailMode, FailingStorage, conformance};
+use array_format_testkit::{CountingStorage, FailMode, FailingStorage, PowerLossStorage, conformance};
 use bytes::Bytes;
 use futures::executor::block_on;
 use futures::stream::BoxStream;
@@ -74,6 +74,9 @@ fn wrappers_pass() {
     let failing = FailingStorage::new(counting.clone().into_storage());
     block_on(conformance::run(&failing, "exam"));
     assert!(counting.counts().requests() > 1_000 && failing.operations() > 1_000);
+    let disk = PowerLossStorage::new();
+    block_on(conformance::run(&disk, "exam"));
+    conformance::create_races_between_threads(&disk, "threads");
 }
 
 #[test]

@@ -120,16 +120,19 @@ pub fn put_block_list(out: &mut Vec<u8>, blocks: &[Arc<BlockMeta>]) {
     put_ints(out, &blocks.iter().map(|b| u64::from(b.checksum)).collect::<Vec<_>>());
 }
 
-/// Reads a block list.
+/// Reads the block list of a page of `rows` rows, each of which refers to one block at most.
 ///
 /// # Errors
 /// `Corrupt`.
-pub fn block_list(c: &mut Cursor<'_>) -> Result<Vec<Arc<BlockMeta>>> {
+pub fn block_list(c: &mut Cursor<'_>, rows: usize) -> Result<Vec<Arc<BlockMeta>>> {
     let objects = objects(c)?;
     let n = c.count(3)?;
     let codecs = (0..n).map(|_| CodecRecord::decode(c).map(Arc::new)).collect::<Result<Vec<_>>>()?;
-    // A block has a checksum, whose column is 4 bytes a block unless a few blocks happen to be alike.
+    // Blocks that are alike take no byte each, so that the bytes alone bound nothing.
     let n = crate::format::column::rows(c)?;
+    if n > rows {
+        return Err(Error::corrupt(format!("{n} blocks for {rows} rows")));
+    }
     let object = ints(c, n)?;
     check_below(&object, objects.len(), "object")?;
     let (number, offset, stored, decoded, frame) =
@@ -207,7 +210,7 @@ impl ChunkColumn {
     /// # Errors
     /// `Corrupt`.
     pub fn decode(c: &mut Cursor<'_>, n: usize) -> Result<Self> {
-        let blocks = block_list(c)?;
+        let blocks = block_list(c, n)?;
         let block = ints(c, n)?;
         check_below(&block, blocks.len() + 1, "block")?;
         let mut nth = Vec::with_capacity(n);
@@ -282,9 +285,28 @@ pub fn encode_table(blocks: &[Arc<BlockMeta>]) -> Vec<u8> {
 pub fn decode_table(page: &[u8]) -> Result<Vec<Arc<BlockMeta>>> {
     let mut c = Cursor::new(page);
     let n = enter(&mut c, Table::Blocks)?;
-    let blocks = block_list(&mut c)?;
+    let blocks = block_list(&mut c, n)?;
     if blocks.len() != n {
         return Err(Error::corrupt("a block table of the wrong length"));
     }
     Ok(blocks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_bytes_do_not_claim_a_million_blocks() {
+        let codec = Arc::new(CodecRecord { id: 0, name: "none".into(), params: Vec::new() });
+        let id = BlockId { object: ObjectId::Layer(1), number: 0 };
+        let (offset, stored_bytes, decoded_bytes, frame_bytes, checksum) = (64, 1, 1, 0, 0);
+        let block = BlockMeta { id, offset, stored_bytes, decoded_bytes, frame_bytes, codec, checksum };
+        let mut out = Vec::new();
+        let block = Arc::new(block);
+        put_block_list(&mut out, &vec![block; 1 << 20]);
+        assert!(out.len() < 60, "{}", out.len());
+        assert_eq!(block_list(&mut Cursor::new(&out), 1 << 20).unwrap().len(), 1 << 20);
+        assert!(block_list(&mut Cursor::new(&out), 1000).is_err());
+    }
 }

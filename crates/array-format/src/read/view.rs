@@ -97,7 +97,7 @@ impl View {
                 Staged::Gone => hidden.insert(path.as_str()),
             };
         }
-        if self.version.head.footer.arrays + self.version.head.footer.groups == 0 {
+        if self.version.head.footer.arrays == 0 && self.version.head.footer.groups == 0 {
             return Ok(false);
         }
         let range = KeyRange::prefix(prefix.as_bytes());
