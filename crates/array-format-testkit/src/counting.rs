@@ -34,6 +34,8 @@ pub enum Operation {
     Delete,
     /// `Storage::list`.
     List,
+    /// `Storage::sync`. No request of its own.
+    Sync,
     /// `Storage::sweep`. No request of its own.
     Sweep,
 }
@@ -141,7 +143,11 @@ impl CountingStorage {
                 Operation::Promote => counts.promotes += 1,
                 Operation::Delete => counts.deletes += 1,
                 Operation::List => counts.lists += 1,
-                Operation::Upload | Operation::Write | Operation::Abort | Operation::Sweep => {}
+                Operation::Upload
+                | Operation::Write
+                | Operation::Abort
+                | Operation::Sync
+                | Operation::Sweep => {}
             }
             match logged.operation {
                 Operation::Write => counts.bytes_written += logged.bytes,
@@ -218,6 +224,10 @@ impl Storage for CountingStorage {
 
     async fn list(&self, folder: &str) -> Result<Vec<ListEntry>> {
         self.shared.run(Operation::List, folder, self.inner.list(folder), no_bytes).await
+    }
+
+    async fn sync(&self, path: &str) -> Result<()> {
+        self.shared.run(Operation::Sync, path, self.inner.sync(path), no_bytes).await
     }
 
     async fn sweep(&self, path: &str) -> Result<u64> {

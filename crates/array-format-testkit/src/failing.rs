@@ -31,7 +31,7 @@ pub enum FailMode {
 /// Fails one operation of the storage within, or all from one on, or delays one. A clone shares the plan and the count.
 ///
 /// Operations are numbered from 0 in the order in which they begin: `open`, `read` (each range of `read_ranges`), `upload`, `write`,
-/// `finish`, `abort`, `promote`, `delete`, `list`, `sweep`. A test runs once undisturbed, asks for
+/// `finish`, `abort`, `promote`, `delete`, `list`, `sync`, `sweep`. A test runs once undisturbed, asks for
 /// [`operations`](Self::operations), and then fails each of them.
 ///
 /// The error is `Unavailable`, as that of a store that cannot be reached.
@@ -201,6 +201,10 @@ impl Storage for FailingStorage {
 
     async fn list(&self, folder: &str) -> Result<Vec<ListEntry>> {
         Begun::new(&self.plan, "list", folder).run(None, self.inner.list(folder)).await
+    }
+
+    async fn sync(&self, path: &str) -> Result<()> {
+        Begun::new(&self.plan, "sync", path).run(None, self.inner.sync(path)).await
     }
 
     async fn sweep(&self, path: &str) -> Result<u64> {

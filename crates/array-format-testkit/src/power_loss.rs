@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use array_format::Result;
 use array_format::storage::{FinishMode, InMemoryStorage, ListEntry, ObjectTag, Opened, Storage, Upload};
+use array_format::{Error, ErrorKind, Result};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::FutureExt;
@@ -39,6 +39,8 @@ struct Disk {
     durable: BTreeMap<String, Bytes>,
     unsynced: Vec<Effect>,
     effects: u64,
+    /// So many syncs from now, one fails.
+    sync_fails_in: Option<u64>,
 }
 
 /// What is at `path` from then on; `None`: nothing.
@@ -63,6 +65,17 @@ impl Disk {
         self.unsynced.retain(|e| e.path != effect.path || e.number > number);
         apply(&mut self.durable, effect);
     }
+
+    /// Whether the sync that is due now fails.
+    fn sync_fails(&mut self) -> bool {
+        let fails = self.sync_fails_in == Some(0);
+        self.sync_fails_in = self.sync_fails_in.and_then(|n| n.checked_sub(1));
+        fails
+    }
+}
+
+fn not_durable(path: &str) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("simulated failure: {path} cannot be made durable"))
 }
 
 fn apply(objects: &mut BTreeMap<String, Bytes>, effect: Effect) {
@@ -81,6 +94,17 @@ impl PowerLossStorage {
     /// How many effects power loss may undo.
     pub fn unsynced(&self) -> usize {
         self.disk.lock().unsynced.len()
+    }
+
+    /// Lets the k-th sync from now fail, counted from 0: that of a `finish` or `promote`, whose effect is then seen and not durable, or a
+    /// [`sync`](Storage::sync).
+    pub fn fail_sync_at(&self, k: u64) {
+        self.disk.lock().sync_fails_in = Some(k);
+    }
+
+    /// Whether the sync that was to fail is still to come. Lets none fail any more.
+    pub fn heal(&self) -> bool {
+        self.disk.lock().sync_fails_in.take().is_some()
     }
 
     /// What may be found when the power is back: a disk for each subset of the effects that are not durable, with a sentence that
@@ -129,7 +153,11 @@ impl PowerLossStorage {
             (result, disk.push(path, Some(opened.tail)))
         };
         pause(None).await;
-        self.disk.lock().sync(number);
+        let mut disk = self.disk.lock();
+        if disk.sync_fails() {
+            return Err(not_durable(path));
+        }
+        disk.sync(number);
         Ok(result)
     }
 }
@@ -173,6 +201,16 @@ impl Storage for PowerLossStorage {
 
     async fn list(&self, folder: &str) -> Result<Vec<ListEntry>> {
         self.visible.list(folder).await
+    }
+
+    async fn sync(&self, path: &str) -> Result<()> {
+        let mut disk = self.disk.lock();
+        if disk.sync_fails() {
+            return Err(not_durable(path));
+        }
+        let last = disk.unsynced.iter().rev().find(|e| e.path == path).map(|e| e.number);
+        last.into_iter().for_each(|number| disk.sync(number));
+        Ok(())
     }
 
     fn describe(&self, path: &str) -> String {

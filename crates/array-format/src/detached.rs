@@ -161,6 +161,7 @@ impl ArrayFile {
             if !found.is_ok_and(|(layer, _)| layer.trailer.write_id == object) {
                 return Err(e);
             }
+            version.objects.storage.sync(&path).await?;
         }
         let mut state = self.inner.state.lock();
         if state.pending.edits != pending.edits {

@@ -231,6 +231,9 @@ pub(crate) async fn delete_unneeded(
     };
     let head = open_head(objects, None).await?;
     let garbage = unneeded(objects, &head, head.footer.floor, listing).await?;
+    if !garbage.is_empty() {
+        objects.sync(&head).await?;
+    }
     for (name, _) in &garbage {
         objects.storage.delete(&format!("{}/{name}", names::folder(&objects.path))).await?;
     }

@@ -85,7 +85,7 @@ pub(crate) async fn create(objects: &Objects, config: &FileConfig) -> Result<()>
         Ok(_) => {}
         // The answer may have been lost: what is there now tells.
         Err(e) => match crate::layer::head::open_layer(objects, &objects.path).await {
-            Ok(layer) if layer.trailer.write_id == write_id => {}
+            Ok(layer) if layer.trailer.write_id == write_id => storage.sync(&objects.path).await?,
             _ => return Err(e),
         },
     }

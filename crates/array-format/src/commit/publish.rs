@@ -58,7 +58,10 @@ pub(crate) async fn publish(
         // An answer can be lost, and a client that repeats a request meets its own success as "already exists".
         let Ok(found) = layer(version, number).await else { return Err(e) };
         match found {
-            Some(layer) if layer.trailer.write_id == write_id => {}
+            // Seen is not yet durable: it may be just that which failed.
+            Some(layer) if layer.trailer.write_id == write_id => {
+                version.objects.storage.sync(&version.sidecar(number)).await?;
+            }
             Some(_) => return Ok(Outcome::Taken),
             // Nothing there: it did not happen, unless a compaction has the number in the base by now.
             None if e.kind() == ErrorKind::AlreadyExists => return Ok(Outcome::Taken),
@@ -115,6 +118,7 @@ async fn layer(version: &Version, number: u64) -> Result<Option<OpenLayer>> {
 pub(crate) async fn outcome(version: &Version, number: u64, write_id: Id) -> Result<Found> {
     let there = match layer(version, number).await? {
         Some(layer) if layer.trailer.write_id == write_id => {
+            version.objects.storage.sync(&version.sidecar(number)).await?;
             return match confirm(version, number, write_id).await? {
                 Outcome::Committed { base, base_tag } => {
                     let footer = std::sync::Arc::new(read_root(&layer).await?);
@@ -131,6 +135,7 @@ pub(crate) async fn outcome(version: &Version, number: u64, write_id: Id) -> Res
     if head.file_id != version.head.file_id {
         return Err(another_file());
     }
+    version.objects.sync(&head).await?;
     Ok(match is_ancestor(&head.footer, number, &write_id) {
         true if head.footer.version == number => Found::Committed(head),
         true => Found::Collected(head),

@@ -13,7 +13,7 @@ use array_format_core::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::names;
+use super::{Head, names};
 use crate::storage::{ListEntry, Opened, Storage, StoredObject};
 
 /// What a handle did so far. See [`ArrayFile::counters`](crate::ArrayFile::counters).
@@ -85,6 +85,18 @@ pub(crate) struct JoinedLayer {
 impl Objects {
     pub(crate) fn new(storage: Arc<dyn Storage>, path: String) -> Self {
         Self { storage, path, counting: Arc::default(), open: Mutex::default(), detached: Mutex::default() }
+    }
+
+    /// Makes a version durable that was found: others may have published what is not durable yet.
+    pub(crate) async fn sync(&self, head: &Head) -> Result<()> {
+        self.storage.sync(&self.path).await?;
+        match head.footer.version == head.base {
+            true => Ok(()),
+            false => {
+                let newest = ObjectId::Layer(head.footer.version);
+                self.storage.sync(&names::sidecar(&self.path, &head.file_id, newest)).await
+            }
+        }
     }
 
     /// Makes a detached layer known, before a root lists it.

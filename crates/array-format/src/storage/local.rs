@@ -29,7 +29,7 @@ use async_trait::async_trait;
 
 use self::error::io_error;
 use self::object::LocalObject;
-use self::upload::LocalUpload;
+use self::upload::{DurableFolders, LocalUpload};
 use super::path::{check_folder, check_object};
 use super::{ListEntry, ObjectTag, Opened, Storage, Upload};
 
@@ -47,6 +47,7 @@ pub struct LocalStorage {
     // As it was given, for people, and as it is, so that a later change of the working folder changes nothing.
     shown: PathBuf,
     root: PathBuf,
+    folders: DurableFolders,
 }
 
 impl LocalStorage {
@@ -57,7 +58,7 @@ impl LocalStorage {
             root => root,
         };
         let root = std::path::absolute(&shown).unwrap_or_else(|_| shown.clone());
-        Self { shown, root }
+        Self { shown, root, folders: DurableFolders::default() }
     }
 
     /// The storage and the path within it for the file `path`, which may be absolute or hold `..`.
@@ -117,7 +118,8 @@ impl Storage for LocalStorage {
     }
 
     async fn upload(&self, path: &str) -> Result<Box<dyn Upload>> {
-        let upload = LocalUpload::start(self.locate_to_write(path)?, self.describe(path))?;
+        let upload =
+            LocalUpload::start(self.locate_to_write(path)?, self.describe(path), self.folders.clone())?;
         Ok(Box::new(upload))
     }
 
@@ -132,6 +134,7 @@ impl Storage for LocalStorage {
         publish::delete(&place, &self.describe(path))?;
         // A folder comes with its first object and goes with its last; one that is not empty cannot be removed.
         if let Some(folder) = place.parent().filter(|folder| *folder != self.root) {
+            self.folders.lock().remove(folder);
             let _not_empty = fs::remove_dir(folder);
         }
         Ok(())
@@ -163,6 +166,11 @@ impl Storage for LocalStorage {
         }
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
+    }
+
+    async fn sync(&self, path: &str) -> Result<()> {
+        let (target, shown) = (self.locate(path)?, self.describe(path));
+        publish::sync(&target, &shown)
     }
 
     async fn sweep(&self, path: &str) -> Result<u64> {

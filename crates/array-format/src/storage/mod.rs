@@ -133,6 +133,18 @@ pub trait Storage: Debug + Send + Sync + 'static {
     /// One request per 1,000 entries on stores.
     async fn list(&self, folder: &str) -> Result<Vec<ListEntry>>;
 
+    /// Makes durable what is seen at `path`, whoever put it there: an object that another process has published may be visible before it is.
+    /// Called before something is acknowledged whose `finish` gave an error, and before what it supersedes is deleted. Nothing at the path
+    /// is fine. Stores have nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied`, `Unavailable`: it may not be durable.
+    async fn sync(&self, path: &str) -> Result<()> {
+        let _ = path;
+        Ok(())
+    }
+
     /// Removes what dead uploads of `path`, and of names that begin with it, left behind. Returns how many it removed.
     ///
     /// Never touches what a live upload needs. A storage that cannot tell does nothing.

@@ -171,6 +171,55 @@ fn whatever_fails_the_file_is_as_before_or_as_after_and_the_next_commit_works() 
     });
 }
 
+/// A folder or file that cannot be made durable: an error comes back, and what is seen may be lost with the power. Whatever was acknowledged may not.
+async fn without_sync(operation: Operation, k: u64) -> (u64, bool) {
+    let power = PowerLossStorage::new();
+    let disk: Arc<dyn Storage> = Arc::new(power.clone());
+    let before = operation.prepare(&disk).await;
+    let mut subject = Subject::new(operation, &before, disk).await;
+    power.fail_sync_at(k);
+    let mut acknowledged = subject.run().await.is_ok();
+    let is_over = power.heal();
+    let mut cases = 0;
+    for round in 0..2 {
+        for (kept, disk) in power.after_power_loss(k) {
+            let what = format!("{operation:?}, sync {k} failed, round {round}, {kept}");
+            let disk: Arc<dyn Storage> = Arc::new(disk);
+            let found = look(&disk, &subject, acknowledged, &what).await;
+            next_commit(&disk, found.as_ref(), &what).await;
+            cases += 1;
+        }
+        if !acknowledged {
+            let what = format!("{operation:?}, sync {k} failed, again");
+            // The file is there; it is for whoever creates it to say what now.
+            acknowledged = match subject.run().await {
+                Ok(()) => true,
+                Err(e) if e.kind() == ErrorKind::AlreadyExists && operation == Operation::Create => false,
+                Err(e) => panic!("{what}: {e:?}"),
+            };
+        }
+    }
+    (cases, is_over)
+}
+
+#[test]
+fn what_cannot_be_made_durable_is_not_acknowledged() {
+    block_on(async {
+        let mut all = 0;
+        for operation in Operation::ALL {
+            for k in 0.. {
+                let (cases, is_over) = without_sync(operation, k).await;
+                all += cases;
+                if is_over {
+                    break;
+                }
+            }
+        }
+        println!("{all} cases of what cannot be made durable");
+        assert!(all > 50);
+    });
+}
+
 #[test]
 fn when_the_power_fails_the_file_is_as_before_or_as_after_and_the_next_commit_works() {
     block_on(async {

@@ -14,19 +14,28 @@ pub(crate) enum Operation {
     Overwrite,
     FirstFlush,
     ThirdFlush,
-    Compaction { keep_versions: bool },
+    /// A worker writes ahead, a committer joins and commits.
+    DetachedCommit,
+    Compaction {
+        keep_versions: bool,
+    },
+    IncrementalCompaction,
     Collection,
+    Tag,
 }
 
 impl Operation {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Create,
         Self::Overwrite,
         Self::FirstFlush,
         Self::ThirdFlush,
+        Self::DetachedCommit,
         Self::Compaction { keep_versions: false },
         Self::Compaction { keep_versions: true },
+        Self::IncrementalCompaction,
         Self::Collection,
+        Self::Tag,
     ];
 
     /// Stores what the operation begins with, undisturbed.
@@ -34,8 +43,8 @@ impl Operation {
         let stages = match self {
             Self::Create => return Before { version: 0, state: None },
             Self::FirstFlush => 0,
-            Self::ThirdFlush | Self::Compaction { .. } => 2,
-            Self::Overwrite => 3,
+            Self::ThirdFlush | Self::DetachedCommit | Self::Compaction { .. } | Self::Tag => 2,
+            Self::Overwrite | Self::IncrementalCompaction => 3,
             Self::Collection => {
                 let mut work = prepared(storage, 2).await;
                 work.file.compact_with(CompactOptions::default().keep_versions(true)).await.unwrap();
@@ -53,7 +62,7 @@ impl Operation {
 
     /// Whether it commits what is pending.
     fn is_flush(self) -> bool {
-        matches!(self, Self::FirstFlush | Self::ThirdFlush)
+        matches!(self, Self::FirstFlush | Self::ThirdFlush | Self::DetachedCommit)
     }
 
     /// What is stored afterwards. Whatever else was pending still is.
@@ -80,6 +89,9 @@ pub(crate) struct Subject {
     storage: Arc<dyn Storage>,
     /// The handle, with changes pending; none when the file is yet to be created.
     pub(crate) work: Option<Work>,
+    /// Of the worker, until it is joined.
+    receipt: Option<Receipt>,
+    is_detached: bool,
 }
 
 impl Subject {
@@ -89,10 +101,16 @@ impl Subject {
         if let (false, Some(state)) = (operation.is_new_file(), &before.state) {
             let file = ArrayFile::open(&storage, NAME, FileConfig::default()).await.unwrap();
             let mut opened = Work { file, state: state.clone() };
-            opened.stage(if operation == Operation::FirstFlush { 0 } else { 2 }).await;
+            let stage = match operation {
+                Operation::FirstFlush => 0,
+                Operation::DetachedCommit => 3,
+                Operation::IncrementalCompaction => 4,
+                _ => 2,
+            };
+            opened.stage(stage).await;
             work = Some(opened);
         }
-        Self { operation, before: before.clone(), storage, work }
+        Self { operation, before: before.clone(), storage, work, receipt: None, is_detached: false }
     }
 
     pub(crate) async fn run(&mut self) -> Result<()> {
@@ -107,7 +125,22 @@ impl Subject {
                 let options = CompactOptions::default().keep_versions(keep_versions);
                 file.compact_with(options).await.map(drop)
             }
+            Operation::IncrementalCompaction => {
+                file.compact_with(CompactOptions::default().incremental(true)).await.map(drop)
+            }
             Operation::Collection => file.garbage_collect(GcOptions::default()).await.map(drop),
+            Operation::Tag => file.tag("a name", 1).await,
+            Operation::DetachedCommit => {
+                if !self.is_detached {
+                    self.receipt = Some(file.detach().await?);
+                    self.is_detached = true;
+                }
+                if let Some(receipt) = &self.receipt {
+                    file.join(std::slice::from_ref(receipt)).await?;
+                    self.receipt = None;
+                }
+                file.flush().await.map(drop)
+            }
         }
     }
 

@@ -84,6 +84,19 @@ impl Work {
                 self.define("later", Kind::I32, &[9], Some(&[4])).await;
                 self.write("later", &[0], &[9], 9).await;
             }
+            // What a worker can write ahead.
+            3 => {
+                self.write("one", &[0], &[2], 6).await;
+                self.write("g/x", &[0, 3], &[2, 3], 7).await;
+                self.define("later", Kind::MaybeText, &[3], None).await;
+                self.write("later", &[0], &[3], 9).await;
+                self.attribute("later", 4).await;
+                self.attribute("g", 5).await;
+            }
+            4 => {
+                self.write("one", &[1], &[2], 3).await;
+                self.attribute("h/x", 4).await;
+            }
             _ => {
                 // Arrays that the commit before changed, deleted, renamed and left alone.
                 self.attribute("one", 9).await;

@@ -113,6 +113,19 @@ pub(super) fn sync_name(target: &Path, shown: &str) -> Result<()> {
     sys::sync_folder(folder).map_err(|e| io_error("make durable the name of", shown, e))
 }
 
+/// Makes the file at `target` durable with its name, and the name of its folder.
+pub(super) fn sync(target: &Path, shown: &str) -> Result<()> {
+    let folder = target.parent();
+    let synced = File::open(target)
+        .and_then(|file| file.sync_all())
+        .and_then(|()| folder.map_or(Ok(()), sys::sync_folder))
+        .and_then(|()| folder.and_then(Path::parent).map_or(Ok(()), sys::sync_folder));
+    match synced {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error("make durable", shown, e)),
+        _ => Ok(()),
+    }
+}
+
 /// The file at `target`, locked and found to be what `expected` says. The lock lasts as long as the descriptor.
 fn lock_current(target: &Path, shown: &str, expected: &ObjectTag) -> Result<File> {
     let gone = |e: io::Error| match e.kind() {

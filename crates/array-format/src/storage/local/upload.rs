@@ -1,12 +1,15 @@
 //! A file on its way: written beside its target, published by name.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use array_format_core::Result;
 use async_trait::async_trait;
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use super::error::io_error;
 use super::temp::TempFile;
@@ -23,15 +26,30 @@ pub(super) struct LocalUpload {
     file: BufWriter<File>,
     target: PathBuf,
     shown: String,
+    folders: DurableFolders,
     has_failed: bool,
 }
 
+/// Folders whose own names are known to be durable. One that is there may have been created by another process that has not synced it yet.
+pub(super) type DurableFolders = Arc<Mutex<HashSet<PathBuf>>>;
+
 impl LocalUpload {
     /// Creates the temporary file, and the folders above it where they are missing.
-    pub(super) fn start(target: PathBuf, shown: String) -> Result<Self> {
+    pub(super) fn start(target: PathBuf, shown: String, folders: DurableFolders) -> Result<Self> {
         let (temp, file) = TempFile::create(&target).map_err(|e| io_error("write", &shown, e))?;
         let file = BufWriter::with_capacity(BUFFER_BYTES, file);
-        Ok(Self { temp, file, target, shown, has_failed: false })
+        Ok(Self { temp, file, target, shown, folders, has_failed: false })
+    }
+
+    fn sync_name_of_folder(&self) -> Result<()> {
+        let Some((folder, above)) = self.target.parent().and_then(|f| Some((f, f.parent()?))) else {
+            return Ok(());
+        };
+        if !self.folders.lock().contains(folder) {
+            sys::sync_folder(above).map_err(|e| io_error("make durable the folder of", &self.shown, e))?;
+            self.folders.lock().insert(folder.to_owned());
+        }
+        Ok(())
     }
 
     fn publish(&mut self, mode: &FinishMode) -> Result<ObjectTag> {
@@ -45,6 +63,7 @@ impl LocalUpload {
             file.metadata()
         });
         let tag = sys::tag(&synced.map_err(|e| io_error("write", &self.shown, e))?);
+        self.sync_name_of_folder()?;
         match mode {
             FinishMode::Create => publish::create(&mut self.temp, &self.target, &self.shown)?,
             FinishMode::Replace(expected) => {
