@@ -192,10 +192,12 @@ impl<R: Row> Scan<'_, R> {
     }
 
     async fn fill(&mut self, cursor: usize) -> Result<()> {
+        // All runs together hold a bounded number of pages.
+        let ahead = (READ_AHEAD / self.cursors.len().max(1)).max(2);
         while self.cursors[cursor].rows.is_empty() {
             let c = &mut self.cursors[cursor];
             if c.loaded.is_empty() {
-                let next: Vec<PageRef> = c.leaves.drain(..c.leaves.len().min(READ_AHEAD)).collect();
+                let next: Vec<PageRef> = c.leaves.drain(..c.leaves.len().min(ahead)).collect();
                 if next.is_empty() {
                     return Ok(());
                 }
