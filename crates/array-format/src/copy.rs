@@ -8,8 +8,9 @@ use array_format_core::{Error, Result};
 use crate::file::ArrayFile;
 use crate::read::view::ChunkSource;
 use crate::snapshot::Snapshot;
+use crate::write::define::ArrayDefinition;
 use crate::write::pending::{Placed, StagedChunk};
-use crate::write::stage::{ArrayDefinition, staged_mut};
+use crate::write::stage::staged_mut;
 
 impl ArrayFile {
     /// Copies an array of another file, or of this one, under a new name, with its attributes. Blocks are copied as they are, compressed, when the

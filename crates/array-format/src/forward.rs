@@ -6,8 +6,9 @@ use array_format_core::element::ArrayElement;
 use array_format_core::value::Value;
 use ndarray::{ArrayD, ArrayViewMutD};
 
+use crate::columns::{ArrayStatistics, ChunkInfo};
 use crate::file::ArrayFile;
-use crate::snapshot::{ArrayInfo, ArrayStatistics, ChunkInfo, Dimension, Regions};
+use crate::snapshot::{ArrayInfo, Dimension, Regions};
 
 macro_rules! forward {
     ($($name:ident $(<$t:ident>)? ($($arg:ident: $ty:ty),*) -> $out:ty;)*) => {

@@ -25,8 +25,9 @@ use crate::layer::{Head, Objects, names};
 use crate::read::View;
 use crate::read::view::{ChunkSource, FoundArray};
 use crate::storage::{IntoStorage, ListEntry, ObjectTag};
+use crate::write::define::ArrayDefinition;
 use crate::write::pending::{Placed, StagedChunk, grid};
-use crate::write::stage::{ArrayDefinition, staged_mut};
+use crate::write::stage::staged_mut;
 
 /// What was saved, and what was not.
 #[derive(Debug, Clone, Default)]

@@ -1,26 +1,20 @@
 //! [`Snapshot`]: all that can be read, of one moment.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use array_format_core::buffer::Elements;
 use array_format_core::dtype::DType;
 use array_format_core::element::ArrayElement;
 use array_format_core::footer::Footer;
-use array_format_core::format::attributes::AttributesPage;
 use array_format_core::format::nodes::Node;
-use array_format_core::format::page::{Table, attribute_key};
 use array_format_core::grid::Region;
 use array_format_core::schema::{ArraySchema, Schema};
-use array_format_core::statistics::Statistics;
 use array_format_core::value::Value;
 use array_format_core::{Error, Result};
 use ndarray::{ArrayD, ArrayViewMutD, IxDyn};
 
-use crate::index::scan::KeyRange;
 use crate::read::View;
-use crate::read::view::{ChunkSource, FoundArray};
-use crate::write::pending::{Staged, grid};
+use crate::read::view::FoundArray;
 
 /// What can be read of a file at one moment. Later commits, compactions and changes do not show in it.
 ///
@@ -54,32 +48,6 @@ pub struct Dimension {
     pub unlimited: bool,
 }
 
-/// A chunk of an array: where it is, and what is known of its values.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ChunkInfo {
-    /// Grid coordinates.
-    pub coords: Vec<u64>,
-    /// First element.
-    pub start: Vec<u64>,
-    /// Extents in elements.
-    pub shape: Vec<u64>,
-    /// Where the bytes are; `None` if the chunk waits for a commit or was never written.
-    pub address: Option<array_format_core::address::ChunkAddress>,
-    /// What is known of its values.
-    pub statistics: Statistics,
-}
-
-/// The statistics of an array among many.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ArrayStatistics {
-    /// The array's path.
-    pub name: String,
-    /// Elements of the array, written or not.
-    pub elements: u64,
-    /// Of its written chunks. Where `rows` is less than `elements`, the rest is the fill value.
-    pub statistics: Statistics,
-}
-
 /// A typed region read from many arrays.
 pub type Regions<T> = Vec<ArrayD<T>>;
 
@@ -94,7 +62,7 @@ impl Snapshot {
         self.view.version.head.footer.clone()
     }
 
-    fn place(&self, name: &str) -> impl Fn(Error) -> Error {
+    pub(crate) fn place(&self, name: &str) -> impl Fn(Error) -> Error {
         let (file, name) = (self.view.version.objects.describe(), name.to_owned());
         move |e| e.in_array(name.clone()).in_file(file.clone())
     }
@@ -335,155 +303,6 @@ impl Snapshot {
         }
         Ok(node)
     }
-
-    /// One attribute of all arrays and groups that have it, sorted by path.
-    ///
-    /// # Errors
-    /// What the storage says, `Corrupt`.
-    ///
-    /// # Cost
-    /// Reads the pages of that attribute and those of the names, nothing else.
-    pub async fn attribute_index(&self, name: &str) -> Result<Vec<(String, Value)>> {
-        let mut values: HashMap<u64, Option<Value>> = HashMap::new();
-        for (id, attributes) in &self.view.pending.attributes {
-            if let Some(value) = attributes.get(name) {
-                values.insert(*id, value.clone());
-            }
-        }
-        let range = KeyRange::prefix(&attribute_key(name, 0)[..name.len() + 1]);
-        let version = &self.view.version;
-        for run in &version.head.footer.runs {
-            let Some(directory) = run.directory(Table::Attributes) else { continue };
-            let leaves = version.leaves(directory, &range).await?;
-            for page in version.pages::<AttributesPage>(Table::Attributes, &leaves).await? {
-                let Some(group) = page.group(name) else { continue };
-                for (row, node) in group.nodes.iter().enumerate() {
-                    values.entry(*node).or_insert_with(|| group.get(row).1);
-                }
-            }
-        }
-        let owners = self.owners().await?;
-        let mut index: Vec<(String, Value)> =
-            values.into_iter().filter_map(|(id, value)| Some((owners.get(&id)?.0.clone(), value?))).collect();
-        index.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(index)
-    }
-
-    /// Path, elements (`None` for a group) of all nodes, by id.
-    async fn owners(&self) -> Result<HashMap<u64, (String, Option<u64>)>> {
-        let nodes = self.view.nodes("").await?;
-        let elements = |n: &Node| match &*n.schema {
-            Schema::Array(_) => Some(n.shape.iter().product()),
-            Schema::Group(_) => None,
-        };
-        Ok(nodes.into_iter().map(|(path, n)| (n.id, (path, elements(&n)))).collect())
-    }
-
-    /// What is known of the values of an array: minimum, maximum, counts, over its written chunks.
-    ///
-    /// # Errors
-    /// `NotFound`; `InvalidArgument` for a group.
-    pub async fn statistics(&self, name: &str) -> Result<ArrayStatistics> {
-        let array = self.view.array(name).await?;
-        let statistics = self.view.array_statistics(&array.node).await?;
-        Ok(ArrayStatistics { name: name.to_owned(), elements: array.node.shape.iter().product(), statistics })
-    }
-
-    /// The statistics of all arrays, sorted by path.
-    ///
-    /// # Errors
-    /// What the storage says, `Corrupt`.
-    ///
-    /// # Cost
-    /// Reads the pages of statistics and those of the names, nothing else.
-    pub async fn statistics_index(&self) -> Result<Vec<ArrayStatistics>> {
-        let rows = self.view.version.rows(Table::ArrayStatistics, KeyRange::all()).await?;
-        let rows: Vec<array_format_core::format::statistics::StatisticsRow> = rows;
-        let mut known: HashMap<u64, Statistics> =
-            rows.into_iter().filter_map(|r| Some((r.node, r.statistics?))).collect();
-        for staged in self.view.pending.nodes.values() {
-            if let Staged::Node(s) = staged
-                && matches!(*s.node.schema, Schema::Array(_))
-            {
-                known.insert(s.node.id, self.view.array_statistics(&s.node).await?);
-            }
-        }
-        let mut all: Vec<ArrayStatistics> = self
-            .owners()
-            .await?
-            .into_iter()
-            .filter_map(|(id, (name, elements))| {
-                let statistics = known.remove(&id).unwrap_or_else(Statistics::empty);
-                Some(ArrayStatistics { name, elements: elements?, statistics })
-            })
-            .collect();
-        all.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(all)
-    }
-
-    /// All chunks of an array that were written, in row-major order, with their statistics.
-    ///
-    /// # Errors
-    /// `NotFound`; `InvalidArgument` for a group.
-    pub async fn chunks(&self, name: &str) -> Result<Vec<ChunkInfo>> {
-        let array = self.view.array(name).await?;
-        let Some(grid) = grid(&array.node) else { return Ok(Vec::new()) };
-        let mut chunks = Vec::new();
-        for (coords, source) in self.view.written_chunks(&array.node).await? {
-            let statistics = self.view.chunk_statistics(&array.node, &coords).await?;
-            let address = match source {
-                ChunkSource::Stored(c) => Some(c.address()),
-                _ => None,
-            };
-            let (start, shape) = (grid.origin(&coords), grid.extents(&coords));
-            chunks.push(ChunkInfo { coords, start, shape, address, statistics });
-        }
-        Ok(chunks)
-    }
-
-    /// The chunks of an array that may hold a value from `min` to `max` (both included; `None` is open). A chunk is left out only if
-    /// its statistics prove that it holds none; chunks that were never written are in if the fill value is, or may be.
-    ///
-    /// # Errors
-    /// `NotFound`; `InvalidArgument` for a group, or for bounds of another type than the elements.
-    pub async fn chunks_where(
-        &self,
-        name: &str,
-        min: Option<Value>,
-        max: Option<Value>,
-    ) -> Result<Vec<ChunkInfo>> {
-        let array = self.view.array(name).await?;
-        let place = self.place(name);
-        for bound in min.iter().chain(&max) {
-            if bound.type_name() != array.schema.dtype.to_string() {
-                let (found, dtype) = (bound.type_name(), array.schema.dtype);
-                return Err(place(Error::invalid(format!(
-                    "a bound of type {found} for elements of {dtype}"
-                ))));
-            }
-        }
-        let Some(grid) = grid(&array.node) else { return Ok(Vec::new()) };
-        let mut chunks = self.chunks(name).await?;
-        if fill_may_match(&array.schema, min.as_ref(), max.as_ref())?
-            && (chunks.len() as u64) < grid.cell_count()
-        {
-            let written: std::collections::HashSet<Vec<u64>> =
-                chunks.iter().map(|c| c.coords.clone()).collect();
-            for coords in grid.all_cells().map_err(&place)?.into_iter().filter(|c| !written.contains(c)) {
-                let (start, shape) = (grid.origin(&coords), grid.extents(&coords));
-                chunks.push(ChunkInfo {
-                    coords,
-                    start,
-                    shape,
-                    address: None,
-                    statistics: Statistics::default(),
-                });
-            }
-            chunks.sort_by(|a, b| a.coords.cmp(&b.coords));
-        }
-        chunks.retain(|c| c.statistics.may_contain(min.as_ref(), max.as_ref()));
-        Ok(chunks)
-    }
 }
 
 /// Arrays whose blocks are brought at once by `read_many`.
@@ -496,11 +315,6 @@ fn info(name: &str, found: &FoundArray) -> ArrayInfo {
         schema: (*found.schema).clone(),
         attribute_names: found.node.keys.to_vec(),
     }
-}
-
-/// Whether an element that was never written may lie in a range.
-fn fill_may_match(schema: &ArraySchema, min: Option<&Value>, max: Option<&Value>) -> Result<bool> {
-    Ok(Statistics::of(&Elements::filled(schema, 1)?).may_contain(min, max))
 }
 
 fn check_readable<T: ArrayElement>(schema: &ArraySchema) -> Result<()> {

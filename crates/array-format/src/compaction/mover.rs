@@ -11,8 +11,7 @@ use bytes::Bytes;
 
 use super::paged::Paged;
 use crate::index::Version;
-use crate::read::assemble::slice;
-use crate::read::fetch::Stretch;
+use crate::read::fetch::{Stretch, slice};
 use crate::write::pack::compress;
 use crate::write::sink::{LayerSink, ReadyBlock};
 

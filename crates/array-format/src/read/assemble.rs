@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use array_format_core::address::BlockId;
 use array_format_core::block::{BlockMeta, ChunkRef};
@@ -16,7 +15,8 @@ use array_format_core::{Error, Result};
 use bytes::Bytes;
 use rayon::prelude::*;
 
-use super::fetch::Stretch;
+use super::fetch::{Stretch, slice};
+use super::frames::Frames;
 use super::view::{ChunkSource, FoundArray, View};
 use crate::index::Version;
 use crate::write::pending::grid;
@@ -28,11 +28,11 @@ const BATCH_BYTES: u64 = 64 << 20;
 const WHOLE_BLOCK_BYTES: u64 = 512 << 10;
 
 /// A chunk of a region, and which part of it goes where.
-struct Piece {
+pub(super) struct Piece {
     source: ChunkSource,
-    overlap: Overlap,
+    pub(super) overlap: Overlap,
     /// Elements of the chunk.
-    elements: usize,
+    pub(super) elements: usize,
 }
 
 /// A piece with the bytes that it is decoded from.
@@ -50,9 +50,9 @@ enum Loaded {
 }
 
 /// Where fixed-size elements are put: the values, and a byte an element for the mask.
-struct Target<'a> {
-    values: &'a mut [u8],
-    validity: Option<&'a mut [u8]>,
+pub(super) struct Target<'a> {
+    pub(super) values: &'a mut [u8],
+    pub(super) validity: Option<&'a mut [u8]>,
 }
 
 impl View {
@@ -439,65 +439,7 @@ fn put_elements(plan: &CopyPlan, e: &Elements, target: &mut Target<'_>, size: us
     }
 }
 
-/// The bytes of a chunk in its decoded block.
-pub(crate) fn slice<'b>(chunk: &ChunkRef, block: &'b [u8]) -> Result<&'b [u8]> {
-    let (from, to) = (chunk.offset as usize, chunk.offset.saturating_add(chunk.length) as usize);
-    block.get(from..to).ok_or_else(|| Error::corrupt("a chunk lies outside of its block"))
-}
-
 fn chunk_bytes<'b>(chunk: &ChunkRef, blocks: &'b HashMap<BlockId, Bytes>) -> Result<&'b [u8]> {
     let block = blocks.get(&chunk.block.id).ok_or_else(|| Error::corrupt("a block was not loaded"))?;
     slice(chunk, block)
-}
-
-struct Frames<'a> {
-    schema: &'a ArraySchema,
-    block: &'a BlockMeta,
-    table: &'a FrameTable,
-    /// Where `stored` begins in the block.
-    first: u64,
-    stored: &'a [u8],
-}
-
-impl Frames<'_> {
-    fn stored(&self, range: std::ops::Range<u64>) -> Result<&[u8]> {
-        let at = |offset: u64| offset.checked_sub(self.first).and_then(|o| usize::try_from(o).ok());
-        at(range.start)
-            .zip(at(range.end))
-            .and_then(|(from, to)| self.stored.get(from..to))
-            .ok_or_else(|| Error::corrupt("a frame was not loaded"))
-    }
-
-    fn put(
-        &self,
-        version: &Version,
-        piece: &Piece,
-        plan: &CopyPlan,
-        target: &mut Target<'_>,
-        size: usize,
-    ) -> Result<()> {
-        let codec = version.codec(self.block)?;
-        let params = &self.block.codec.params;
-        let span = piece.overlap.span();
-        let frames = self.table.frames_of(span.start * size as u64..span.end * size as u64);
-        let (start, end) = match (frames.first(), frames.last()) {
-            (Some(f), Some(l)) => (f.raw().start, l.raw().end),
-            _ => (0, 0),
-        };
-        check_earned(self.block.stored_bytes, end - start)?;
-        let mut raw = zeroed((end - start) as usize)?;
-        for frame in frames {
-            let (from, to) = ((frame.raw().start - start) as usize, (frame.raw().end - start) as usize);
-            if let Some(dst) = raw.get_mut(from..to) {
-                frame.decode(self.schema, &*codec, params, self.stored(frame.stored.clone())?, dst)?;
-            }
-        }
-        version.objects.counting.decoded_blocks.fetch_add(1, Ordering::Relaxed);
-        plan.copy_bytes(&raw, start / (size as u64).max(1), target.values, size)?;
-        if let (Some(mask), Some(validity)) = (self.table.mask(), &mut target.validity) {
-            let stored = self.stored(mask.stored.clone())?;
-            plan.copy_bytes(&mask.decode_mask(&*codec, params, stored, piece.elements)?, 0, validity, 1)?;
-        }
-        Ok(())
-    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use array_format_core::address::{BlockId, ObjectId};
-use array_format_core::block::BlockMeta;
+use array_format_core::block::{BlockMeta, ChunkRef};
 use array_format_core::buffer::zeroed;
 use array_format_core::checksum::{check_earned, verify};
 use array_format_core::codec::CompressionCodec;
@@ -135,6 +135,12 @@ impl Version {
         }
         Ok(found)
     }
+}
+
+/// The bytes of a chunk in its decoded block.
+pub(crate) fn slice<'b>(chunk: &ChunkRef, block: &'b [u8]) -> Result<&'b [u8]> {
+    let (from, to) = (chunk.offset as usize, chunk.offset.saturating_add(chunk.length) as usize);
+    block.get(from..to).ok_or_else(|| Error::corrupt("a chunk lies outside of its block"))
 }
 
 #[cfg(test)]

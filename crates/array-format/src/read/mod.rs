@@ -2,6 +2,7 @@
 
 pub(crate) mod assemble;
 pub(crate) mod fetch;
+mod frames;
 pub(crate) mod view;
 
 pub(crate) use view::View;

@@ -1,6 +1,8 @@
 //! Changes that wait for a commit, and their way into blocks.
 
 pub(crate) mod data;
+pub(crate) mod define;
+mod elements;
 pub(crate) mod pack;
 pub(crate) mod pending;
 pub(crate) mod sink;
