@@ -9,8 +9,8 @@ use array_format_core::codec::{CompressionCodec, ZSTD_ID, ZstdCodec};
 use array_format_core::schema::{ArraySchema, Schema};
 use array_format_core::statistics::Statistics;
 
-use crate::compaction::Mover;
 use crate::config::FileConfig;
+use crate::write::mover::Mover;
 use crate::write::pack::{ChunkJob, store};
 use crate::write::pending::{Pending, Placed, Staged, StagedChunk, grid};
 use crate::write::sink::LayerSink;

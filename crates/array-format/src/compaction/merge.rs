@@ -14,12 +14,12 @@ use array_format_core::format::statistics::StatisticsRow;
 use array_format_core::format::trailer::Id;
 use array_format_core::schema::Schema;
 
-use super::mover::Mover;
-use super::paged::Paged;
 use crate::commit::build::Built;
 use crate::index::Version;
 use crate::index::build::{BuildRow, TableBuilder};
 use crate::index::scan::KeyRange;
+use crate::write::mover::Mover;
+use crate::write::paged::Paged;
 use crate::write::pending::grid;
 use crate::write::sink::LayerSink;
 

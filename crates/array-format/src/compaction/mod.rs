@@ -1,8 +1,6 @@
 //! Merging layers: `docs/format.md` section 11, `docs/design.md` "Compaction".
 
 mod merge;
-mod mover;
-mod paged;
 
 use array_format_core::address::ObjectId;
 use array_format_core::{ErrorKind, Result};
@@ -14,7 +12,6 @@ use crate::index::Version;
 use crate::layer::{Head, names, open_head};
 
 pub(crate) use merge::{Merge, plan};
-pub(crate) use mover::Mover;
 
 /// How to compact.
 #[derive(Debug, Clone, Copy, Default)]

@@ -3,7 +3,9 @@
 pub(crate) mod data;
 pub(crate) mod define;
 mod elements;
+pub(crate) mod mover;
 pub(crate) mod pack;
+pub(crate) mod paged;
 pub(crate) mod pending;
 pub(crate) mod sink;
 pub(crate) mod stage;

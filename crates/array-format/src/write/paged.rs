@@ -6,17 +6,17 @@ const PAGE: u64 = 1024;
 
 /// Takes memory for the neighbourhoods that were set, and nothing for what a file may claim beside them.
 #[derive(Debug, Default)]
-pub(super) struct Paged<T> {
+pub(crate) struct Paged<T> {
     pages: BTreeMap<u64, Box<[T]>>,
 }
 
 impl<T: Copy + Default> Paged<T> {
-    pub(super) fn get(&self, key: u64) -> T {
+    pub(crate) fn get(&self, key: u64) -> T {
         let page = self.pages.get(&(key / PAGE));
         page.and_then(|p| p.get((key % PAGE) as usize)).copied().unwrap_or_default()
     }
 
-    pub(super) fn slot(&mut self, key: u64) -> &mut T {
+    pub(crate) fn slot(&mut self, key: u64) -> &mut T {
         let page = self.pages.entry(key / PAGE).or_insert_with(|| vec![T::default(); PAGE as usize].into());
         &mut page[(key % PAGE) as usize]
     }
