@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::guards::Guards;
-use crate::store::{Detached, Listing, Name, Number, Part, Root, SLOTS, Value, WriteId};
+use crate::store::{Detached, FileId, Listing, Name, Number, Part, Root, SLOTS, Value, WriteId};
 
 /// A set of slots, a bit each.
 pub type Slots = u8;
@@ -32,6 +32,8 @@ pub enum Task {
     },
     /// Opens the newest version, then reads every slot.
     Read,
+    /// Opens a version by its number, then reads every slot.
+    ReadAt(Number),
     /// Replaces the file by an empty one, and deletes the layers of the old one.
     Recreate,
     /// Deletes the base, and nothing else.
@@ -87,6 +89,7 @@ impl Config {
     /// The slots that a task changes.
     pub fn slots(&self, who: usize, task: usize) -> Slots {
         match self.actors.get(who).and_then(|tasks| tasks.get(task)) {
+            None if who == usize::from(u8::MAX) && task > 0 => self.initial[task - 1],
             Some(Task::Commit(slots) | Task::Detach(slots)) => *slots,
             Some(Task::Join(worker)) => self.slots(*worker, 0),
             _ => 0,
@@ -115,7 +118,8 @@ pub enum Why {
     /// Step 3 of a commit: this layer was created.
     Created(Arc<Root>),
     /// Step 4 of a commit: this layer was not created, or nobody knows.
-    Taken(Arc<Root>),
+    /// It is known whether another has its number.
+    Taken(Arc<Root>, bool),
     /// To delete what a compaction, or a new file, left.
     Tail,
 }
@@ -185,6 +189,8 @@ pub enum Phase {
     Detach(Arc<Detached>),
     /// Read a detached layer.
     OpenDetached(Found),
+    /// Read the root of an older version.
+    Version(Found, Number),
     /// Wait for a worker.
     Wait(usize),
     /// Read the base in order to replace it by a new file.
@@ -201,6 +207,17 @@ pub enum Phase {
     Done,
 }
 
+/// What was so when an opening began, for the checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Since {
+    /// The file that was there.
+    pub file: FileId,
+    /// Its newest acknowledged version.
+    pub acknowledged: Number,
+    /// Somebody else had deleted a layer.
+    pub lost: bool,
+}
+
 /// One process.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Actor {
@@ -214,8 +231,8 @@ pub struct Actor {
     pub base: Option<(Number, WriteId)>,
     /// The version that its changes were made on.
     pub seen: Option<(Number, WriteId)>,
-    /// For the checks: the newest acknowledged version when its opening began.
-    pub since: Number,
+    /// What was so when its opening began.
+    pub since: Since,
     /// The next call.
     pub phase: Phase,
     /// What it deletes.

@@ -9,12 +9,16 @@ use stateright::Model;
 pub fn of(actor: &Actor) -> String {
     match &actor.phase {
         Phase::List(_) | Phase::ListSecond(..) | Phase::SureList(_) | Phase::Relist(_) => "list".to_owned(),
-        Phase::Base(..) | Phase::BaseFirst(_) | Phase::SureBase(..) | Phase::FileBase | Phase::Slot(_, _, true) => {
-            "open base".to_owned()
-        }
+        Phase::Base(..)
+        | Phase::BaseFirst(_)
+        | Phase::SureBase(..)
+        | Phase::FileBase
+        | Phase::Slot(_, _, true) => "open base".to_owned(),
         Phase::Layer(_, listing, base) => {
             let newest = crate::store::newest_of(listing, base.file);
-            newest.or(crate::store::newest_of(listing, 0)).map_or_else(String::new, |e| format!("open {}", e.name))
+            newest
+                .or(crate::store::newest_of(listing, 0))
+                .map_or_else(String::new, |e| format!("open {}", e.name))
         }
         Phase::Create(root) => format!("create layer {}", root.number),
         Phase::Trailer(root) => format!("open layer {}", root.number),
@@ -31,6 +35,7 @@ pub fn of(actor: &Actor) -> String {
         Phase::FileReplace(_) | Phase::FileCreate => "create base".to_owned(),
         Phase::FileDelete => "delete base".to_owned(),
         Phase::FileLose(number) => format!("delete layer {number}"),
+        Phase::Version(_, number) => format!("open layer {number}"),
         Phase::Wait(_) => "wait".to_owned(),
         Phase::Done => "done".to_owned(),
     }
@@ -38,7 +43,7 @@ pub fn of(actor: &Actor) -> String {
 
 /// Whether a call of this actor is the listing of an opening.
 pub fn opens(actor: &Actor) -> bool {
-    matches!(actor.phase, Phase::List(Why::Begin | Why::Created(_) | Why::Taken(_) | Why::Tail))
+    matches!(actor.phase, Phase::List(Why::Begin | Why::Created(_) | Why::Taken(..) | Why::Tail))
 }
 
 /// The calls of every actor of a configuration, one actor after the other, each undisturbed.

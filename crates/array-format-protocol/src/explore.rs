@@ -28,7 +28,8 @@ pub fn explore(config: Config) -> Report {
     let violation = checker.discovery(always).and_then(|path| {
         let steps = path.clone().into_vec();
         let violation = path.last_state().violation?;
-        let calls = steps.iter().filter_map(|(state, action)| Some(action.as_ref()?.describe(&config, state)));
+        let calls =
+            steps.iter().filter_map(|(state, action)| Some(action.as_ref()?.describe(&config, state)));
         Some((violation, calls.collect()))
     });
     Report {

@@ -9,6 +9,8 @@ pub struct Guards {
     pub write_id_after_error: bool,
     /// Whoever finds the number taken looks for the own write id among the ancestors of the newest version.
     pub ancestors_when_taken: bool,
+    /// Whose number lies before the ancestors that a root holds does not know whether it committed, and says so.
+    pub says_unknown: bool,
     /// A create whose answer was lost is repeated with the same write id.
     pub repeats_same_write_id: bool,
     /// A change is checked against what others committed since.
@@ -71,6 +73,7 @@ impl Default for Guards {
             create_if_absent: true,
             write_id_after_error: true,
             ancestors_when_taken: true,
+            says_unknown: true,
             repeats_same_write_id: true,
             overlap_check: true,
             list_after_create: true,

@@ -112,7 +112,13 @@ impl History {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn push(&mut self, config: &Config, actor: &Actor, who: usize, root: &Arc<Root>) -> Result<(), Violation> {
+    pub fn push(
+        &mut self,
+        config: &Config,
+        actor: &Actor,
+        who: usize,
+        root: &Arc<Root>,
+    ) -> Result<(), Violation> {
         let by = (who as u8, actor.task);
         let task = usize::from(actor.task);
         let slots = config.slots(who, task);
@@ -145,8 +151,11 @@ impl History {
 }
 
 /// Checks a store against what happened.
-pub fn check(config: &Config, store: &Store, histories: &Histories) -> Option<Violation> {
+pub fn check(config: &Config, store: &Store, histories: &Histories, current: FileId) -> Option<Violation> {
     let base = store.base.as_ref()?;
+    if base.file != current {
+        return Some(Violation::NewestNotFound);
+    }
     let history = histories.get(&base.file)?;
     let newest = history.newest()?;
     let file = if config.guards.file_ids { base.file } else { 0 };

@@ -7,6 +7,7 @@
 
 pub mod actor;
 pub mod calls;
+pub mod configurations;
 pub mod explore;
 pub mod guards;
 pub mod history;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use stateright::{Model, Property};
 
-use crate::actor::{Actor, Config, Fault, Phase, Task};
+use crate::actor::{Actor, Config, Fault, Phase, Since, Task};
 use crate::calls;
 use crate::history::{Histories, History, Version, Violation, changed};
 use crate::step::Step;
-use crate::store::{Cell, FileId, Name, Object, Part, Root, SLOTS, Store};
+use crate::store::{Cell, FileId, Name, Object, Part, Root, SLOTS, Store, WriteId};
 
 /// Everything at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -18,16 +18,27 @@ pub struct State {
     pub store: Store,
     /// All actors.
     pub actors: Vec<Actor>,
-    /// Creates that nobody got an answer of, and that have not happened yet.
-    pub late: Vec<(Name, Object)>,
+    /// Calls that nobody got an answer of, and that have not taken effect yet.
+    pub late: Vec<Late>,
     /// Calls that may still go wrong.
     pub faults: u8,
     /// What really happened.
     pub histories: Histories,
+    /// The file that was created last.
+    pub current: FileId,
     /// Somebody else deleted a layer.
     pub lost: bool,
     /// What must never happen, and did.
     pub violation: Option<Violation>,
+}
+
+/// What takes effect late.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Late {
+    /// A create; or a deleted object comes back after a crash.
+    Create(Name, Object),
+    /// The base is replaced, if it is still the one with this write id.
+    Replace(Arc<Root>, Option<WriteId>),
 }
 
 /// One call of one actor, or something that happens late.
@@ -73,7 +84,7 @@ impl Config {
             ground: open.clone(),
             base: open.as_ref().map(|r| (r.number, r.id)),
             seen: None,
-            since: 0,
+            since: Since::default(),
             phase: Phase::Done,
             queue: Vec::new(),
             detached: None,
@@ -84,6 +95,7 @@ impl Config {
             late: Vec::new(),
             faults: self.faults,
             histories,
+            current: file,
             lost: false,
             violation: None,
         };
@@ -126,6 +138,7 @@ impl Model for Config {
             let faults: &[Fault] = match state.actors[who].phase {
                 Phase::Create(_) if self.late => &[Fault::Lost, Fault::Repeated, Fault::Failed, Fault::Late],
                 Phase::Create(_) => &[Fault::Lost, Fault::Repeated, Fault::Failed],
+                Phase::Promote(_) if self.late => &[Fault::Lost, Fault::Failed, Fault::Late],
                 Phase::Promote(_) => &[Fault::Lost, Fault::Failed],
                 Phase::Delete | Phase::DeleteOwn(..) if self.late => &[Fault::Lost, Fault::Late],
                 Phase::Delete | Phase::DeleteOwn(..) | Phase::Detach(_) => &[Fault::Lost],
@@ -146,12 +159,12 @@ impl Model for Config {
                 next = Step::new(self, next, who, fault).call();
             }
             Action::Arrive(index) => {
-                let (name, object) = next.late.remove(index);
-                next = Step::new(self, next, 0, Fault::None).arrive(name, object);
+                let late = next.late.remove(index);
+                next = Step::new(self, next, 0, Fault::None).arrive(late);
             }
         }
         if next.violation.is_none() && !next.lost {
-            next.violation = crate::history::check(self, &next.store, &next.histories);
+            next.violation = crate::history::check(self, &next.store, &next.histories, next.current);
         }
         Some(next)
     }
@@ -177,7 +190,8 @@ impl Action {
     pub fn describe(self, config: &Config, state: &State) -> String {
         match self {
             Self::Arrive(index) => match state.late.get(index) {
-                Some((name, _)) => format!("late: {name} appears"),
+                Some(Late::Create(name, _)) => format!("late: {name} appears"),
+                Some(Late::Replace(root, _)) => format!("late: layer {} becomes the base", root.number),
                 None => String::new(),
             },
             Self::Call(who, fault) => {
@@ -188,7 +202,7 @@ impl Action {
                     Some(Task::Join(_)) => "committer",
                     Some(Task::Compact { .. }) => "compactor",
                     Some(Task::Collect { .. }) => "collector",
-                    Some(Task::Read) => "reader",
+                    Some(Task::Read | Task::ReadAt(_)) => "reader",
                     _ => "other",
                 };
                 let call = calls::of(actor);

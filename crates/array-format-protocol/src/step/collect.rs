@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Step;
 use crate::actor::{Fault, Found, Keep, Phase, Task, Why};
+use crate::model::Late;
 use crate::store::{Entry, Name, Number, Part, Root};
 
 impl Step<'_> {
@@ -40,9 +41,10 @@ impl Step<'_> {
         } else {
             // What tagged versions need decides whether the base may go.
             let mut todo = root.tags.clone();
-            todo.retain(|v| *v != root.number && *v >= base);
+            todo.retain(|v| *v != root.number && *v > base);
             let needed = root.needs().chain(root.tags.iter().map(|v| Part::Layer(*v, 0))).collect();
-            let stand_in = Found { newest: Arc::clone(root), base: Arc::clone(root), listing: Arc::default() };
+            let stand_in =
+                Found { newest: Arc::clone(root), base: Arc::clone(root), listing: Arc::default() };
             let keep = Keep { found: stand_in, floor: root.floor, todo, needed, promote: true, tail: true };
             self.next_kept(keep);
         }
@@ -55,8 +57,11 @@ impl Step<'_> {
         let same = base.map(|b| b.id) == expected || !self.config.guards.promote_conditional;
         // The copy is made from the name: a stranger may stand there by now.
         let from = self.state.store.layer(self.name(root));
-        if let (true, Some(from), true) = (same, from, self.fault != Fault::Failed) {
-            self.state.store.base = Some(from);
+        match (from, self.fault) {
+            (None, _) | (_, Fault::Failed) => {}
+            (Some(from), Fault::Late) => self.state.late.push(Late::Replace(from, expected)),
+            (Some(from), _) if same => self.state.store.base = Some(from),
+            _ => {}
         }
         let open = self.open(Why::Tail);
         self.go(open);
@@ -208,7 +213,7 @@ impl Step<'_> {
     pub(super) fn remove(&mut self, name: Name) {
         let gone = self.state.store.sidecars.remove(&name);
         if let (Fault::Late, Some(object)) = (self.fault, gone) {
-            self.state.late.push((name, object));
+            self.state.late.push(Late::Create(name, object));
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Step;
 use crate::actor::{Fault, Found, Phase, Task, Why, slots_of};
 use crate::history::{Violation, changed};
+use crate::model::Late;
 use crate::store::{Listing, Name, Object, Part, Root};
 
 impl Step<'_> {
@@ -35,7 +36,7 @@ impl Step<'_> {
                 for slot in slots_of(slots) {
                     root.content[slot].holder = Part::Detached(detached.id);
                 }
-                self.me().seen = Some((detached.begun, id));
+                self.me().seen = self.begun_on(&detached);
             }
             Some(Task::Compact { keep }) => {
                 for cell in &mut root.content {
@@ -51,8 +52,7 @@ impl Step<'_> {
             _ => {}
         }
         if let Some(Task::Commit(_)) = self.task() {
-            let me = self.me();
-            me.seen = Some((ground.number, ground.id));
+            self.me().seen.get_or_insert((ground.number, ground.id));
         }
         self.me().ground = Some(Arc::clone(ground));
         self.go(Phase::Create(Arc::new(root)));
@@ -69,14 +69,14 @@ impl Step<'_> {
             self.published(&root);
         }
         if self.fault == Fault::Late {
-            self.state.late.push((name, Object::Layer(Arc::clone(&root))));
+            self.state.late.push(Late::Create(name, Object::Layer(Arc::clone(&root))));
         }
         let taken = !free && guards.create_if_absent;
         match self.fault {
             Fault::None if !taken => self.created(root),
             _ if guards.write_id_after_error => self.go(Phase::Trailer(root)),
             // As if it were another's for sure.
-            _ => self.go(self.open(Why::Taken(root))),
+            _ => self.go(self.open(Why::Taken(root, true))),
         }
     }
 
@@ -98,7 +98,7 @@ impl Step<'_> {
         match own {
             Some(true) => self.created(root),
             None if !self.config.guards.ancestors_when_taken => self.go(Phase::Create(root)),
-            _ => self.go(self.open(Why::Taken(root))),
+            other => self.go(self.open(Why::Taken(root, other == Some(false)))),
         }
     }
 
@@ -138,7 +138,8 @@ impl Step<'_> {
 
     fn sure(&mut self, root: Arc<Root>, listing: &Listing, base: u8) {
         let file = self.named(root.file);
-        let higher = listing.iter().any(|e| matches!(e.name, Name::Layer(f, n) if f == file && n > root.number));
+        let higher =
+            listing.iter().any(|e| matches!(e.name, Name::Layer(f, n) if f == file && n > root.number));
         if base < root.number && !higher {
             self.acknowledged(&root);
         } else {
@@ -157,6 +158,8 @@ impl Step<'_> {
         let known = guards.ancestors_test && found.newest.id_of(root.number) == Some(root.id);
         if (floor && base) || known {
             self.acknowledged(root);
+        } else if self.unknown(root, &found) {
+            self.fail();
         } else {
             self.go(Phase::DeleteOwn(Arc::clone(root), found));
         }
@@ -174,7 +177,7 @@ impl Step<'_> {
     }
 
     /// Step 4: another has the number, or the create had no effect.
-    pub(super) fn taken(&mut self, root: &Arc<Root>, found: Found) {
+    pub(super) fn taken(&mut self, root: &Arc<Root>, other: bool, found: Found) {
         let guards = self.config.guards;
         if guards.file_ids && found.newest.file != root.file {
             return self.fail();
@@ -184,9 +187,24 @@ impl Step<'_> {
             self.acknowledged(root);
         } else if found.newest.number < root.number && guards.repeats_same_write_id {
             self.go(Phase::Create(Arc::clone(root)));
+        } else if self.unknown(root, &found) {
+            // While the number cannot have been freed, the layer tells.
+            if found.newest.floor > root.number || found.base.number >= root.number {
+                self.fail();
+            } else if other {
+                self.rebase(found);
+            } else {
+                self.go(Phase::Trailer(Arc::clone(root)));
+            }
         } else {
             self.rebase(found);
         }
+    }
+
+    /// Whether the ancestors of the newest version do not reach back to a layer.
+    fn unknown(&self, root: &Root, found: &Found) -> bool {
+        let before = found.newest.number > root.number;
+        self.config.guards.says_unknown && before && found.newest.id_of(root.number).is_none()
     }
 
     /// Step 4: builds on the newest version if nothing overlaps.
@@ -194,7 +212,7 @@ impl Step<'_> {
         self.me().base = Some((found.base.number, found.base.id));
         match self.task() {
             Some(Task::Commit(slots)) => {
-                let seen = self.me().seen.map_or(0, |s| s.0);
+                let seen = self.me().ground.as_ref().map_or(0, |g| g.number);
                 if self.config.guards.overlap_check && overlaps(&found.newest, slots, seen) {
                     self.conflict(found.newest.file);
                 } else {
@@ -226,7 +244,9 @@ impl Step<'_> {
     /// Tells the caller that the commit is done.
     fn acknowledged(&mut self, root: &Arc<Root>) {
         match self.state.histories.get_mut(&root.file) {
-            Some(history) if history.has(root) => history.acknowledged = history.acknowledged.max(root.number),
+            Some(history) if history.has(root) => {
+                history.acknowledged = history.acknowledged.max(root.number)
+            }
             _ => self.violated(Violation::AcknowledgedNotCommitted),
         }
         self.me().ground = Some(Arc::clone(root));

@@ -41,6 +41,7 @@ impl Step<'_> {
         let first = Version { root: Arc::clone(&root), by: (u8::MAX, 0) };
         self.state.histories.insert(file, History { versions: vec![first], acknowledged: 0 });
         self.state.store.base = Some(root);
+        self.state.current = file;
     }
 
     pub(super) fn file_delete(&mut self) {

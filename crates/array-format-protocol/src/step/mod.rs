@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::actor::{Actor, Config, Fault, Phase, Task, Why};
 use crate::history::Violation;
-use crate::model::State;
+use crate::model::{Late, State};
 use crate::store::{FileId, Name, Object, Root};
 
 /// A state on its way to the next one.
@@ -46,6 +46,7 @@ impl<'a> Step<'a> {
             Phase::Slot(root, slot, base) => self.slot(root, slot, base),
             Phase::Detach(detached) => self.detach(detached),
             Phase::OpenDetached(found) => self.open_detached(found),
+            Phase::Version(found, number) => self.version(&found, number),
             Phase::Wait(worker) => self.waited(worker),
             Phase::FileBase => self.file_base(),
             Phase::FileReplace(id) => self.file_replace(id),
@@ -63,8 +64,18 @@ impl<'a> Step<'a> {
         self.state
     }
 
-    /// Something takes effect late: a create, or a deleted object that a crash brings back.
-    pub(crate) fn arrive(mut self, name: Name, object: Object) -> State {
+    /// Something takes effect late.
+    pub(crate) fn arrive(mut self, late: Late) -> State {
+        let (name, object) = match late {
+            Late::Create(name, object) => (name, object),
+            Late::Replace(root, expected) => {
+                let same = self.state.store.base.as_ref().map(|b| b.id) == expected;
+                if same || !self.config.guards.promote_conditional {
+                    self.state.store.base = Some(root);
+                }
+                return self.state;
+            }
+        };
         if !self.state.store.sidecars.contains_key(&name) {
             let root = match &object {
                 Object::Layer(root) => Some(Arc::clone(root)),
@@ -113,6 +124,7 @@ impl<'a> Step<'a> {
     fn finish(&mut self) {
         let me = self.me();
         me.task += 1;
+        me.seen = None;
         me.queue = Vec::new();
         self.begin_task();
     }
@@ -133,7 +145,7 @@ impl<'a> Step<'a> {
             Some(Task::DeleteFile) => Phase::FileDelete,
             Some(Task::CreateFile) => Phase::FileCreate,
             Some(Task::Lose(number)) => Phase::FileLose(number),
-            Some(Task::Compact { .. } | Task::Collect { .. } | Task::Read | Task::Detach(_)) => self.open(Why::Begin),
+            Some(_) => self.open(Why::Begin),
         };
         self.go(phase);
     }

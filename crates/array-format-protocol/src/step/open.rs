@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Step;
-use crate::actor::{Found, Phase, Task, Why};
+use crate::actor::{Found, Phase, Since, Task, Why};
 use crate::history::Violation;
 use crate::store::{Listing, Name, Part, Root, newest_of};
 
@@ -14,10 +14,13 @@ impl Step<'_> {
     }
 
     fn began(&mut self) {
-        let acknowledged = self.state.store.base.as_ref().and_then(|b| self.state.histories.get(&b.file));
-        let since = acknowledged.map_or(0, |h| h.acknowledged);
         // Only readers are checked for it.
-        self.me().since = if self.task() == Some(Task::Read) { since } else { 0 };
+        if self.task() != Some(Task::Read) {
+            return;
+        }
+        let file = self.state.store.base.as_ref().map_or(0, |b| b.file);
+        let acknowledged = self.state.histories.get(&file).map_or(0, |h| h.acknowledged);
+        self.me().since = Since { file, acknowledged, lost: self.state.lost };
     }
 
     pub(super) fn list(&mut self, why: Why) {
@@ -80,7 +83,7 @@ impl Step<'_> {
         match why {
             Why::Begin => self.begun(found),
             Why::Created(root) => self.decide(&root, found),
-            Why::Taken(root) => self.taken(&root, found),
+            Why::Taken(root, other) => self.taken(&root, other, found),
             Why::Tail => self.tail(found),
         }
     }
@@ -108,6 +111,7 @@ impl Step<'_> {
             Some(Task::Compact { keep }) => self.merge(keep, found),
             Some(Task::Collect { keep }) => self.collect(keep, found),
             Some(Task::Read) => self.read(found.newest),
+            Some(Task::ReadAt(number)) => self.find(found, number),
             _ => self.fail(),
         }
     }

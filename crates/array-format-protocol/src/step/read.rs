@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Step;
 use super::commit::overlaps;
-use crate::actor::{Fault, Found, Phase, Task, Why, slots_of};
+use crate::actor::{Fault, Found, Phase, Since, Task, Why, slots_of};
 use crate::history::Violation;
 use crate::store::{Detached, Name, Object, Part, Root, SLOTS};
 
@@ -15,14 +15,47 @@ impl Step<'_> {
         let known = self.state.histories.get(&root.file).is_some_and(|h| h.has(&root));
         if !known {
             self.violated(Violation::OpenedStranger);
-        } else if self.state.store.base.as_ref().is_some_and(|b| b.file == root.file) && root.number < since {
+        } else if since.file == root.file && root.number < since.acknowledged {
             self.violated(Violation::OpenedStale);
         }
-        if self.state.lost && !self.whole(&root) {
+        if since.lost && !self.whole(&root) {
             self.violated(Violation::Unnoticed);
         }
-        self.me().base = None;
-        self.go(Phase::Slot(root, 0, false));
+        self.me().since = Since::default();
+        if self.config.guards.looks_in_base {
+            self.me().base = None;
+        }
+        let base = self.known_base(&root, 0);
+        self.go(Phase::Slot(root, 0, base));
+    }
+
+    /// A reader asks for an older version.
+    pub(super) fn find(&mut self, found: Found, number: u8) {
+        if !found.newest.keeps(number) {
+            // It is no version of the file, or not yet.
+            self.fail();
+        } else if number == found.newest.number {
+            self.read(found.newest);
+        } else if number == found.base.number {
+            self.read(found.base);
+        } else {
+            self.go(Phase::Version(found, number));
+        }
+    }
+
+    /// A reader opens an older version.
+    pub(super) fn version(&mut self, found: &Found, number: u8) {
+        let name = Name::Layer(self.named(found.newest.file), number);
+        let listed = found.listing.iter().find(|e| e.name == name).map(|e| e.id);
+        let root = self.state.store.layer(name);
+        let any = !self.config.guards.opens_what_was_listed;
+        match root.filter(|r| any || Some(r.id) == listed) {
+            Some(root) => self.read(root),
+            None => {
+                let open = self.open(Why::Begin);
+                self.go(open);
+            }
+        }
     }
 
     /// Whether everything that a version needs is there.
@@ -39,12 +72,23 @@ impl Step<'_> {
         self.state.store.sidecars.get(&name)
     }
 
+    /// Wrong way round: whether a slot is in what was the base when the reader began.
+    fn known_base(&self, root: &Root, slot: usize) -> bool {
+        let base = self.state.actors[self.who].base.map(|b| b.0);
+        matches!(root.content[slot].holder, Part::Layer(n, _) if Some(n) == base)
+    }
+
     /// A reader reads a slot: from the sidecar, or from what it became.
     pub(super) fn slot(&mut self, root: Arc<Root>, slot: usize, base: bool) {
         let guards = self.config.guards;
         let holder = root.content[slot].holder;
         let object = if base {
-            self.state.store.base.clone().filter(|b| matches!(holder, Part::Layer(n, _) if n == b.number)).map(Object::Layer)
+            self.state
+                .store
+                .base
+                .clone()
+                .filter(|b| matches!(holder, Part::Layer(n, _) if n == b.number))
+                .map(Object::Layer)
         } else {
             self.object(root.file, holder).cloned()
         };
@@ -63,7 +107,8 @@ impl Step<'_> {
             self.violated(Violation::WrongBytes);
         }
         if slot + 1 < SLOTS {
-            self.go(Phase::Slot(root, slot + 1, false));
+            let base = self.known_base(&root, slot + 1);
+            self.go(Phase::Slot(root, slot + 1, base));
         } else {
             self.finish();
         }
@@ -84,7 +129,8 @@ impl Step<'_> {
     pub(super) fn begin_detached(&mut self, slots: u8, root: &Arc<Root>) {
         let task = usize::from(self.me().task);
         let value = self.config.value(self.who, task);
-        let mut detached = Detached { file: root.file, id: self.new_id(), begun: root.number, slots: [None; SLOTS] };
+        let mut detached =
+            Detached { file: root.file, id: self.new_id(), begun: root.number, slots: [None; SLOTS] };
         for slot in slots_of(slots) {
             detached.slots[slot] = Some(value);
         }
@@ -135,10 +181,16 @@ impl Step<'_> {
         let Some(Task::Join(worker)) = self.task() else { return self.fail() };
         let slots = self.config.slots(worker, 0);
         if guards.overlap_check && overlaps(&found.newest, slots, detached.begun) {
-            self.me().seen = Some((detached.begun, 0));
+            self.me().seen = self.begun_on(&detached);
             return self.conflict(found.newest.file);
         }
         self.attempt(&found.newest);
+    }
+
+    /// The version that a detached layer was begun on.
+    pub(super) fn begun_on(&self, detached: &Detached) -> Option<(u8, u8)> {
+        let versions = &self.state.histories.get(&detached.file)?.versions;
+        Some((detached.begun, versions.get(usize::from(detached.begun))?.root.id))
     }
 
     /// Tells the caller that the detached layer cannot be joined any more.
