@@ -1,9 +1,8 @@
 //! The calls of an actor as words, so that those of the engine can be compared with them.
 
-use crate::actor::{Actor, Config, Fault, Phase, Why};
+use crate::actor::{Actor, Config, Fault, Phase, Task};
 use crate::model::{State, enabled};
 use crate::step::Step;
-use stateright::Model;
 
 /// The next call of an actor.
 pub fn of(actor: &Actor) -> String {
@@ -41,15 +40,48 @@ pub fn of(actor: &Actor) -> String {
     }
 }
 
-/// Whether a call of this actor is the listing of an opening.
-pub fn opens(actor: &Actor) -> bool {
-    matches!(actor.phase, Phase::List(Why::Begin | Why::Created(_) | Why::Taken(..) | Why::Tail))
+/// A simple run of one actor, which nobody disturbs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scenario {
+    /// A writer with version 0 open commits.
+    Commit,
+    /// Another has committed first, something else.
+    TakenNumber,
+    /// A file with layer 1 is compacted.
+    Compaction,
+    /// The same on a store that cannot replace the base on condition.
+    CompactionBaseStays,
+    /// A file whose version 2 needs nothing of the layer before is collected.
+    Collection,
+    /// A committer joins what a worker wrote ahead of version 1.
+    Join,
+    /// A file with layer 1 is opened; what follows are the reads.
+    Open,
+}
+
+impl Scenario {
+    /// The calls that the model makes, in order.
+    pub fn calls(self) -> Vec<String> {
+        let (initial, actors) = match self {
+            Self::Commit => (vec![], vec![Task::Commit(1)]),
+            Self::TakenNumber => (vec![], vec![Task::Commit(2), Task::Commit(1)]),
+            Self::Compaction | Self::CompactionBaseStays => (vec![1], vec![Task::Compact { keep: false }]),
+            Self::Collection => (vec![3, 3], vec![Task::Collect { keep: 0 }]),
+            Self::Join => (vec![], vec![Task::Detach(1), Task::Join(0)]),
+            Self::Open => (vec![1], vec![Task::Read]),
+        };
+        let mut config = Config::new("calls", actors.into_iter().map(|task| vec![task]).collect());
+        config.open_at_start = matches!(self, Self::Commit | Self::TakenNumber);
+        config.initial = initial;
+        config.conditional = self != Self::CompactionBaseStays;
+        undisturbed(&config).pop().unwrap_or_default()
+    }
 }
 
 /// The calls of every actor of a configuration, one actor after the other, each undisturbed.
-pub fn undisturbed(config: &Config) -> Vec<Vec<String>> {
-    let Some(mut state) = config.init_states().pop() else { return Vec::new() };
+fn undisturbed(config: &Config) -> Vec<Vec<String>> {
     let mut all = Vec::new();
+    let mut state = config.start();
     for who in 0..config.actors.len() {
         let mut calls = Vec::new();
         while enabled(&state, who) {

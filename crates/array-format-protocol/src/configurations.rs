@@ -104,8 +104,8 @@ pub fn unconditional_sleepers() -> Config {
 /// Two compactors and a writer.
 pub fn two_compactors() -> Config {
     let actors = vec![vec![COMPACT], vec![COMPACT], vec![Task::Commit(B)]];
-    with("two compactors, writer, one fault", actors, |c| {
-        (c.initial, c.open_at_start, c.faults, c.late) = (vec![A], true, 1, true);
+    with("two compactors, writer", actors, |c| {
+        (c.initial, c.open_at_start) = (vec![A], true);
     })
 }
 
@@ -128,9 +128,9 @@ pub fn kept_versions() -> Config {
 
 /// Roots that hold one ancestor: who cannot know says so.
 pub fn short_memory() -> Config {
-    let actors = vec![vec![Task::Commit(A)], vec![Task::Commit(B), COMPACT], vec![Task::Commit(B)]];
-    with("one ancestor a root: two writers, compactor, one fault", actors, |c| {
-        (c.open_at_start, c.ancestors, c.faults) = (true, 1, 1);
+    let actors = vec![vec![Task::Commit(A)], vec![Task::Commit(B), Task::Commit(B), COMPACT]];
+    with("one ancestor a root: writer, writer that compacts, two faults", actors, |c| {
+        (c.open_at_start, c.ancestors, c.faults) = (true, 1, 2);
     })
 }
 
@@ -218,8 +218,69 @@ pub fn lost_layer() -> Config {
     })
 }
 
-/// All of them.
-pub fn all() -> Vec<Config> {
+/// Two collectors and a sleeping writer.
+pub fn collectors_sleeper() -> Config {
+    let actors =
+        vec![vec![COLLECT], vec![Task::Collect { keep: 1 }], vec![Task::Commit(B)], vec![Task::Read]];
+    with("two collectors, one keeps a version, sleeping writer, reader", actors, |c| {
+        (c.initial, c.open_at_start) = (vec![A, A], true);
+    })
+}
+
+/// Two compactors, a writer, and calls that take effect late.
+pub fn two_compactors_late() -> Config {
+    let actors = vec![vec![COMPACT], vec![COMPACT], vec![Task::Commit(B)]];
+    with("two compactors, writer, one fault", actors, |c| {
+        (c.initial, c.open_at_start, c.faults, c.late) = (vec![A], true, 1, true);
+    })
+}
+
+/// Three writers and a compactor.
+pub fn three_writers() -> Config {
+    let actors = vec![vec![Task::Commit(A)], vec![Task::Commit(B)], vec![Task::Commit(A)], vec![COMPACT]];
+    with("three writers, compactor, one fault", actors, |c| {
+        (c.open_at_start, c.faults) = (true, 1);
+    })
+}
+
+/// Two sleeping writers, two compactions.
+pub fn two_sleepers() -> Config {
+    let actors = vec![
+        vec![Task::Commit(A)],
+        vec![Task::Commit(A)],
+        vec![Task::Commit(B), COMPACT, Task::Commit(B), COMPACT],
+    ];
+    with("two sleeping writers, writer that compacts twice, reader", actors, |c| {
+        (c.open_at_start, c.faults) = (true, 1);
+    })
+}
+
+/// A writer, a compactor, a collector, a reader, and calls that go wrong.
+pub fn compactor_collector_reader_late() -> Config {
+    let actors = vec![vec![Task::Commit(B)], vec![COMPACT], vec![COLLECT], vec![Task::Read]];
+    with("writer, compactor, collector, reader, one fault", actors, |c| {
+        (c.initial, c.open_at_start, c.faults, c.late) = (vec![A], true, 1, true);
+    })
+}
+
+/// Highest names are deleted first.
+pub fn reverse_deletes() -> Config {
+    let actors = vec![vec![Task::Commit(B)], vec![COMPACT], vec![COLLECT], vec![Task::Read]];
+    with("writer, compactor, collector, reader; the highest name goes first", actors, |c| {
+        (c.initial, c.open_at_start, c.reverse) = (vec![A], true, true);
+    })
+}
+
+/// A tag, a writer, a compactor, a collector.
+pub fn tag_everything() -> Config {
+    let actors = vec![vec![Task::Tag(1)], vec![Task::Commit(B)], vec![COMPACT], vec![COLLECT]];
+    with("tag, writer, compactor, collector", actors, |c| {
+        (c.initial, c.open_at_start) = (vec![A], false);
+    })
+}
+
+/// Those that are explored at every change.
+pub fn short() -> Vec<Config> {
     vec![
         disjoint_writers(),
         overlapping_writers(),
@@ -244,5 +305,18 @@ pub fn all() -> Vec<Config> {
         recreated_twice(),
         deleted_and_created(),
         lost_layer(),
+    ]
+}
+
+/// Those that take minutes.
+pub fn long() -> Vec<Config> {
+    vec![
+        collectors_sleeper(),
+        two_compactors_late(),
+        three_writers(),
+        two_sleepers(),
+        compactor_collector_reader_late(),
+        reverse_deletes(),
+        tag_everything(),
     ]
 }

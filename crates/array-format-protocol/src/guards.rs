@@ -35,6 +35,8 @@ pub struct Guards {
     pub begins_again: bool,
     /// Whoever opens checks that what the root lists is there.
     pub missing_check: bool,
+    /// It checks this against the listing that it took first, not against what is there later.
+    pub missing_in_listing: bool,
     /// The base is replaced only if it is the one that was read.
     pub promote_conditional: bool,
     /// The base is replaced only if no kept version needs the old one.
@@ -86,6 +88,7 @@ impl Default for Guards {
             opens_what_was_listed: true,
             begins_again: true,
             missing_check: true,
+            missing_in_listing: true,
             promote_conditional: true,
             promote_only_unneeded: true,
             delete_after_publish: true,

@@ -62,7 +62,8 @@ pub(crate) fn empty(file: FileId, id: u8) -> Root {
 }
 
 impl Config {
-    fn start(&self) -> State {
+    /// How it begins.
+    pub(crate) fn start(&self) -> State {
         let file = 1;
         let mut root = Arc::new(empty(file, initial_id(0)));
         let mut store = Store { base: Some(Arc::clone(&root)), sidecars: BTreeMap::new() };

@@ -97,7 +97,11 @@ impl Step<'_> {
                 Part::Layer(number, _) => Name::Layer(file, number),
                 Part::Detached(id) => Name::Detached(file, id),
             };
-            !found.listing.iter().any(|e| e.name == name)
+            if self.config.guards.missing_in_listing {
+                !found.listing.iter().any(|e| e.name == name)
+            } else {
+                !self.state.store.sidecars.contains_key(&name)
+            }
         })
     }
 
