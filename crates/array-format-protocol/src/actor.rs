@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::guards::Guards;
-use crate::store::{Detached, FileId, Listing, Name, Number, Part, Root, SLOTS, Value, WriteId};
+use crate::store::{
+    Detached, FileId, Listing, Name, Number, Part, Root, SLOTS, Value, WriteId, in_pages, unordered,
+};
 
 /// A set of slots, a bit each.
 pub type Slots = u8;
@@ -44,6 +46,17 @@ pub enum Task {
     Lose(Number),
 }
 
+/// How a listing comes about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Listings {
+    /// As the folder is at one moment.
+    Atomic,
+    /// In pages, in the order of the names: what comes and goes meanwhile shows where the listing has not been yet.
+    Pages,
+    /// In any order: what comes and goes meanwhile shows or not.
+    Unordered,
+}
+
 /// What is explored.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -53,6 +66,8 @@ pub struct Config {
     pub actors: Vec<Vec<Task>>,
     /// Commits that are there from the start, on top of version 0.
     pub initial: Vec<Slots>,
+    /// Whether version 0 is empty; else it stands for what an earlier compaction left.
+    pub empty: bool,
     /// Whether writers begin with version 0 open, as one that slept.
     pub open_at_start: bool,
     /// Whether the store can replace the base on condition.
@@ -63,6 +78,8 @@ pub struct Config {
     pub late: bool,
     /// How many ancestors a root holds.
     pub ancestors: usize,
+    /// How a listing comes about.
+    pub listing: Listings,
     /// Deletes the highest names first.
     pub reverse: bool,
     /// What the protocol checks.
@@ -76,11 +93,13 @@ impl Config {
             name,
             actors,
             initial: Vec::new(),
+            empty: false,
             open_at_start: false,
             conditional: true,
             faults: 0,
             late: false,
             ancestors: 64,
+            listing: Listings::Atomic,
             reverse: false,
             guards: Guards::default(),
         }
@@ -101,6 +120,23 @@ impl Config {
         match self.actors.get(who).and_then(|tasks| tasks.get(task)) {
             Some(Task::Join(worker)) => self.value(*worker, 0),
             _ => (who * 8 + task + 1) as Value,
+        }
+    }
+}
+
+impl Config {
+    /// Whether a version is the empty one, which is gone once the base was replaced.
+    pub fn gone(&self, version: Number, base: &Root) -> bool {
+        self.empty && version == 0 && base.number > 0
+    }
+
+    /// What a listing can show that began with one state of the folder and ended with another.
+    pub fn shown(&self, begun: &Listing, ended: &Listing) -> Vec<Listing> {
+        match self.listing {
+            _ if begun == ended => vec![Arc::clone(begun)],
+            Listings::Atomic => vec![Arc::clone(ended)],
+            Listings::Pages => in_pages(begun, ended),
+            Listings::Unordered => unordered(begun, ended),
         }
     }
 }
@@ -152,11 +188,22 @@ pub struct Keep {
     pub tail: bool,
 }
 
+/// What a listing is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Lister {
+    /// Opening.
+    Open(Why),
+    /// Step 2 of a commit.
+    Sure(Arc<Root>),
+}
+
 /// The next call of an actor.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Opening: list.
     List(Why),
+    /// Any listing that is not atomic: its end, and what the beginning saw.
+    ListRest(Lister, Listing),
     /// Opening: read the base.
     Base(Why, Listing),
     /// Opening: read the newest layer.
@@ -254,4 +301,6 @@ pub enum Fault {
     Failed,
     /// An error comes back; it has its effect later.
     Late,
+    /// No fault: of what came and went during a listing, it shows these.
+    Shows(u8),
 }

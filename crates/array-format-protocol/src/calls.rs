@@ -8,6 +8,7 @@ use crate::step::Step;
 pub fn of(actor: &Actor) -> String {
     match &actor.phase {
         Phase::List(_) | Phase::ListSecond(..) | Phase::SureList(_) | Phase::Relist(_) => "list".to_owned(),
+        Phase::ListRest(..) => "list, to its end".to_owned(),
         Phase::Base(..)
         | Phase::BaseFirst(_)
         | Phase::SureBase(..)
@@ -27,7 +28,7 @@ pub fn of(actor: &Actor) -> String {
         Phase::Delete => actor.queue.last().map_or_else(String::new, |name| format!("delete {name}")),
         Phase::Slot(root, slot, false) => match root.content[*slot].holder {
             crate::store::Part::Layer(number, _) => format!("open layer {number}"),
-            crate::store::Part::Detached(_) => "open detached".to_owned(),
+            crate::store::Part::Detached(_) | crate::store::Part::Fill => "open detached".to_owned(),
         },
         Phase::Detach(_) => "create detached".to_owned(),
         Phase::OpenDetached(_) => "open detached".to_owned(),

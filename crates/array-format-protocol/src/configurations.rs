@@ -1,6 +1,6 @@
 //! What is explored. Each is small enough for every state to be looked at.
 
-use crate::actor::{Config, Task};
+use crate::actor::{Config, Listings, Task};
 
 const COMPACT: Task = Task::Compact { keep: false };
 const KEEP: Task = Task::Compact { keep: true };
@@ -131,6 +131,38 @@ pub fn short_memory() -> Config {
     let actors = vec![vec![Task::Commit(A)], vec![Task::Commit(B), Task::Commit(B), COMPACT]];
     with("one ancestor a root: writer, writer that compacts, two faults", actors, |c| {
         (c.open_at_start, c.ancestors, c.faults) = (true, 1, 2);
+    })
+}
+
+/// The first version of an empty file becomes the base as it is.
+pub fn first_version() -> Config {
+    let actors = vec![vec![Task::Commit(BOTH)], vec![Task::Commit(A)], vec![KEEP], vec![Task::Read]];
+    with("empty file: two writers, compactor that keeps, reader", actors, |c| {
+        (c.empty, c.open_at_start) = (true, true);
+    })
+}
+
+/// The same, and a second compactor.
+pub fn first_version_compacted() -> Config {
+    let actors =
+        vec![vec![Task::Commit(BOTH)], vec![Task::Commit(A)], vec![KEEP], vec![COMPACT], vec![Task::Read]];
+    with("empty file: two writers, compactor that keeps, compactor, reader", actors, |c| {
+        (c.empty, c.open_at_start) = (true, true);
+    })
+}
+
+/// A configuration whose listings come in pages.
+fn in_pages(mut config: Config) -> Config {
+    config.listing = Listings::Pages;
+    config
+}
+
+/// A compaction that keeps versions which do not need the base replaces it.
+pub fn kept_without_base() -> Config {
+    let actors =
+        vec![vec![KEEP], vec![Task::ReadAt(1)], vec![Task::Commit(B)], vec![Task::Collect { keep: 1 }]];
+    with("compactor that keeps, writer, collector that keeps one, reader of an older version", actors, |c| {
+        c.initial = vec![BOTH, A];
     })
 }
 
@@ -295,6 +327,8 @@ pub fn short() -> Vec<Config> {
         two_collectors(),
         kept_versions(),
         short_memory(),
+        first_version(),
+        kept_without_base(),
         worker_committer_collector(),
         worker_committer_compactor(),
         worker_committer_overlap(),
@@ -310,7 +344,9 @@ pub fn short() -> Vec<Config> {
 
 /// Those that take minutes.
 pub fn long() -> Vec<Config> {
-    vec![
+    let mut all: Vec<Config> = short().into_iter().map(in_pages).collect();
+    all.extend([
+        first_version_compacted(),
         collectors_sleeper(),
         two_compactors_late(),
         three_writers(),
@@ -318,5 +354,6 @@ pub fn long() -> Vec<Config> {
         compactor_collector_reader_late(),
         reverse_deletes(),
         tag_everything(),
-    ]
+    ]);
+    all
 }

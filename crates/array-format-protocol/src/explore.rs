@@ -21,15 +21,14 @@ pub struct Report {
 }
 
 /// Explores a configuration: all of it, or up to the first violation.
-pub fn explore(config: Config) -> Report {
+pub fn explore(config: &Config) -> Report {
     let name = config.name;
     let always = "nothing happens that must never happen";
     let checker = config.clone().checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     let violation = checker.discovery(always).and_then(|path| {
         let steps = path.clone().into_vec();
         let violation = path.last_state().violation?;
-        let calls =
-            steps.iter().filter_map(|(state, action)| Some(action.as_ref()?.describe(&config, state)));
+        let calls = steps.iter().filter_map(|(state, action)| Some(action.as_ref()?.describe(config, state)));
         Some((violation, calls.collect()))
     });
     Report {

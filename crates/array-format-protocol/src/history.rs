@@ -174,10 +174,12 @@ pub fn check(config: &Config, store: &Store, histories: &Histories, current: Fil
         let name = match part {
             Part::Layer(number, _) => Name::Layer(file, number),
             Part::Detached(id) => Name::Detached(file, id),
+            Part::Fill => return true,
         };
         base.id == part.id() || store.sidecars.get(&name).map(Object::id) == Some(part.id())
     };
-    let kept = history.versions.iter().filter(|v| newest.keeps(v.root.number));
+    let kept =
+        history.versions.iter().filter(|v| newest.keeps(v.root.number) && !config.gone(v.root.number, base));
     for version in kept {
         if !version.root.needs().all(there) {
             return Some(Violation::NeededMissing);

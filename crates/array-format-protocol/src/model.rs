@@ -57,7 +57,7 @@ fn initial_id(number: u8) -> u8 {
 
 /// Version 0 of a file.
 pub(crate) fn empty(file: FileId, id: u8) -> Root {
-    let cell = Cell { version: 0, value: 0, holder: Part::Layer(0, id) };
+    let cell = Cell { version: 0, value: 0, holder: Part::Fill };
     Root { file, number: 0, id, floor: 0, tags: Vec::new(), ancestors: Vec::new(), content: [cell; SLOTS] }
 }
 
@@ -65,7 +65,13 @@ impl Config {
     /// How it begins.
     pub(crate) fn start(&self) -> State {
         let file = 1;
-        let mut root = Arc::new(empty(file, initial_id(0)));
+        let mut root = empty(file, initial_id(0));
+        if !self.empty {
+            for cell in &mut root.content {
+                cell.holder = Part::Layer(0, initial_id(0));
+            }
+        }
+        let mut root = Arc::new(root);
         let mut store = Store { base: Some(Arc::clone(&root)), sidecars: BTreeMap::new() };
         let mut versions = vec![Version { root: Arc::clone(&root), by: (u8::MAX, 0) }];
         let first = Arc::clone(&root);
@@ -132,6 +138,11 @@ impl Model for Config {
             if !enabled(state, who) {
                 continue;
             }
+            if let Phase::ListRest(_, begun) = &state.actors[who].phase {
+                let shown = self.shown(begun, &state.store.list());
+                actions.extend((0..shown.len()).map(|i| Action::Call(who, Fault::Shows(i as u8))));
+                continue;
+            }
             actions.push(Action::Call(who, Fault::None));
             if state.faults == 0 {
                 continue;
@@ -154,7 +165,7 @@ impl Model for Config {
         let mut next = state.clone();
         match action {
             Action::Call(who, fault) => {
-                if fault != Fault::None {
+                if !matches!(fault, Fault::None | Fault::Shows(_)) {
                     next.faults -= 1;
                 }
                 next = Step::new(self, next, who, fault).call();

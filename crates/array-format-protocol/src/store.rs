@@ -23,6 +23,8 @@ pub enum Part {
     Layer(Number, WriteId),
     /// Detached layer.
     Detached(WriteId),
+    /// None: what was never written.
+    Fill,
 }
 
 impl Part {
@@ -30,6 +32,7 @@ impl Part {
     pub fn id(self) -> WriteId {
         match self {
             Self::Layer(_, id) | Self::Detached(id) => id,
+            Self::Fill => 0,
         }
     }
 }
@@ -72,7 +75,7 @@ impl Root {
 
     /// Every object that this version needs, its own included.
     pub fn needs(&self) -> impl Iterator<Item = Part> + '_ {
-        self.content.iter().map(|c| c.holder).chain([self.part()])
+        self.content.iter().map(|c| c.holder).chain([self.part()]).filter(|p| *p != Part::Fill)
     }
 
     /// Whether it is a version of the file as this version tells it.
@@ -173,6 +176,38 @@ pub type Listing = Arc<Vec<Entry>>;
 pub fn newest_of(listing: &[Entry], file: FileId) -> Option<Entry> {
     let layers = listing.iter().filter(|e| matches!(e.name, Name::Layer(f, _) if f == file));
     layers.max_by_key(|e| e.name).copied()
+}
+
+/// What a listing in pages can show that began with one state of the folder and ended with another.
+pub fn in_pages(begun: &[Entry], ended: &[Entry]) -> Vec<Listing> {
+    // A page ends with a name that is there.
+    let names: Vec<Name> = begun.iter().map(|e| e.name).collect();
+    let mut all = vec![Arc::new(ended.to_vec())];
+    for name in names {
+        let first = begun.iter().filter(|e| e.name <= name);
+        let listing: Vec<Entry> = first.chain(ended.iter().filter(|e| e.name > name)).copied().collect();
+        if all.iter().all(|l| **l != listing) {
+            all.push(Arc::new(listing));
+        }
+    }
+    all
+}
+
+/// What a listing without an order can show.
+pub fn unordered(begun: &[Entry], ended: &[Entry]) -> Vec<Listing> {
+    let mut moved: Vec<Entry> = begun.iter().filter(|e| !ended.contains(e)).copied().collect();
+    moved.extend(ended.iter().filter(|e| !begun.contains(e)));
+    let mut all = Vec::new();
+    for shown in 0..1_u32 << moved.len() {
+        let mut listing: Vec<Entry> = begun.iter().filter(|e| ended.contains(e)).copied().collect();
+        listing.extend(moved.iter().enumerate().filter(|(i, _)| shown & (1 << i) != 0).map(|(_, e)| *e));
+        listing.sort_unstable_by_key(|e| e.name);
+        // A name shows once.
+        if listing.windows(2).all(|w| w[0].name != w[1].name) {
+            all.push(Arc::new(listing));
+        }
+    }
+    all
 }
 
 /// All objects.

@@ -9,7 +9,7 @@ use array_format_protocol::history::Violation::{self, *};
 
 fn caught(guard: &str, guards: Guards, mut config: Config, expected: Violation) {
     config.guards = guards;
-    let report = explore(config);
+    let report = explore(&config);
     let (violation, calls) = report.violation.unwrap_or_else(|| panic!("nobody misses {guard}"));
     let (name, states) = (report.name, report.states);
     println!("without {guard}: {violation:?}, {states} states, {name}\n    {}", calls.join("\n    "));
@@ -48,7 +48,7 @@ mutants! {
     base_test: two_compactors => AcknowledgedNotCommitted,
     ancestors_test: writers_compactor => FalseConflict,
     list_before_base: sleeper_compactions_reader => OpenedStale,
-    opens_what_was_listed: writers_compactor => AcknowledgedNotCommitted,
+    opens_what_was_listed: two_compactors => BuiltOnStranger,
     begins_again: writer_compactor_collector_reader => OpenedStale,
     missing_check: lost_layer => Unnoticed,
     missing_in_listing: writer_compactor_collector_reader => FalseDamage,

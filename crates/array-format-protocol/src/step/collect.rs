@@ -11,7 +11,8 @@ impl Step<'_> {
     /// Compaction: merges what was found, unless that is one layer already.
     pub(super) fn merge(&mut self, keep: bool, found: Found) {
         let one = found.newest.needs().all(|part| part == found.newest.part());
-        if one {
+        let floor = self.first_kept(found.newest.floor);
+        if one && (keep || floor == found.newest.number) {
             return self.merged_as(keep, &found.newest);
         }
         if !self.config.guards.delete_after_publish && !keep && self.me().queue.is_empty() {
@@ -33,20 +34,33 @@ impl Step<'_> {
     fn merged_as(&mut self, keep: bool, root: &Arc<Root>) {
         self.me().ground = Some(Arc::clone(root));
         let base = self.me().base.map_or(0, |b| b.0);
-        if keep {
-            self.finish();
-        } else if !self.config.conditional && self.config.guards.promote_conditional || base >= root.number {
-            let open = self.open(Why::Tail);
-            self.go(open);
+        if !self.config.conditional && self.config.guards.promote_conditional || base >= root.number {
+            self.promoted(keep);
         } else {
-            // What tagged versions need decides whether the base may go.
-            let mut todo = root.tags.clone();
-            todo.retain(|v| *v != root.number && *v > base);
-            let needed = root.needs().chain(root.tags.iter().map(|v| Part::Layer(*v, 0))).collect();
+            // What kept versions need decides whether the base may go.
+            let mut todo: Vec<Number> = (self.first_kept(root.floor)..root.number).collect();
+            todo.extend(root.tags.iter().filter(|t| **t < root.floor));
+            let needed = root.needs().chain(todo.iter().map(|v| Part::Layer(*v, 0))).collect();
+            todo.retain(|v| *v > base);
             let stand_in =
                 Found { newest: Arc::clone(root), base: Arc::clone(root), listing: Arc::default() };
-            let keep = Keep { found: stand_in, floor: root.floor, todo, needed, promote: true, tail: true };
-            self.next_kept(keep);
+            let plan = Keep { found: stand_in, floor: root.floor, todo, needed, promote: true, tail: true };
+            self.next_kept(plan);
+        }
+    }
+
+    /// The first version that a floor keeps: the empty one is not.
+    fn first_kept(&self, floor: Number) -> Number {
+        if self.config.empty { floor.max(1) } else { floor }
+    }
+
+    /// Compaction: the base was replaced, or stays.
+    fn promoted(&mut self, keep: bool) {
+        if keep && !self.config.empty {
+            self.finish();
+        } else {
+            let open = self.open(Why::Tail);
+            self.go(open);
         }
     }
 
@@ -84,7 +98,7 @@ impl Step<'_> {
         let newest = &found.newest;
         let mut todo = Vec::new();
         if guards.kept_versions_kept {
-            todo.extend(floor..newest.number);
+            todo.extend(self.first_kept(floor)..newest.number);
         }
         if guards.tags_kept {
             todo.extend(newest.tags.iter().filter(|t| !(floor..=newest.number).contains(*t)));
@@ -107,8 +121,8 @@ impl Step<'_> {
             let base = self.me().base.map_or(0, |b| b.0);
             let needs = keep.needed.iter().any(|p| matches!(p, Part::Layer(n, _) if *n == base));
             if needs && self.config.guards.promote_only_unneeded {
-                let open = self.open(Why::Tail);
-                self.go(open);
+                let keeps = matches!(self.task(), Some(Task::Compact { keep: true }));
+                self.promoted(keeps);
             } else {
                 self.go(Phase::Promote(keep.found.newest));
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Step;
-use crate::actor::{Fault, Found, Phase, Task, Why, slots_of};
+use crate::actor::{Fault, Found, Lister, Listings, Phase, Task, Why, slots_of};
 use crate::history::{Violation, changed};
 use crate::model::Late;
 use crate::store::{Listing, Name, Object, Part, Root};
@@ -39,7 +39,7 @@ impl Step<'_> {
                 self.me().seen = self.begun_on(&detached);
             }
             Some(Task::Compact { keep }) => {
-                for cell in &mut root.content {
+                for cell in root.content.iter_mut().filter(|c| c.holder != Part::Fill) {
                     cell.holder = Part::Layer(root.number, id);
                 }
                 if !keep {
@@ -85,10 +85,11 @@ impl Step<'_> {
         let there = self.state.store.base.as_ref().is_some_and(|b| b.file == root.file);
         let actor = self.state.actors[self.who].clone();
         let Some(history) = self.state.histories.get_mut(&root.file) else { return };
-        if there && history.versions.len() == usize::from(root.number) {
-            if let Err(violation) = history.push(self.config, &actor, self.who, root) {
-                self.violated(violation);
-            }
+        if there
+            && history.versions.len() == usize::from(root.number)
+            && let Err(violation) = history.push(self.config, &actor, self.who, root)
+        {
+            self.violated(violation);
         }
     }
 
@@ -113,6 +114,14 @@ impl Step<'_> {
     /// Step 2.
     pub(super) fn sure_list(&mut self, root: Arc<Root>) {
         let listing = self.state.store.list();
+        if self.config.listing == Listings::Atomic {
+            self.sure_listed(root, listing);
+        } else {
+            self.go(Phase::ListRest(Lister::Sure(root), listing));
+        }
+    }
+
+    pub(super) fn sure_listed(&mut self, root: Arc<Root>, listing: Listing) {
         if self.config.guards.base_after_create {
             self.go(Phase::SureBase(root, listing));
         } else {
@@ -170,14 +179,14 @@ impl Step<'_> {
         let name = self.name(root);
         self.remove(name);
         if self.fault == Fault::None {
-            self.rebase(found);
+            self.rebase(&found);
         } else {
             self.go(Phase::DeleteOwn(Arc::clone(root), found));
         }
     }
 
     /// Step 4: another has the number, or the create had no effect.
-    pub(super) fn taken(&mut self, root: &Arc<Root>, other: bool, found: Found) {
+    pub(super) fn taken(&mut self, root: &Arc<Root>, other: bool, found: &Found) {
         let guards = self.config.guards;
         if guards.file_ids && found.newest.file != root.file {
             return self.fail();
@@ -187,7 +196,7 @@ impl Step<'_> {
             self.acknowledged(root);
         } else if found.newest.number < root.number && guards.repeats_same_write_id {
             self.go(Phase::Create(Arc::clone(root)));
-        } else if self.unknown(root, &found) {
+        } else if self.unknown(root, found) {
             // While the number cannot have been freed, the layer tells.
             if found.newest.floor > root.number || found.base.number >= root.number {
                 self.fail();
@@ -208,7 +217,7 @@ impl Step<'_> {
     }
 
     /// Step 4: builds on the newest version if nothing overlaps.
-    fn rebase(&mut self, found: Found) {
+    fn rebase(&mut self, found: &Found) {
         self.me().base = Some((found.base.number, found.base.id));
         match self.task() {
             Some(Task::Commit(slots)) => {
@@ -219,7 +228,7 @@ impl Step<'_> {
                     self.attempt(&found.newest);
                 }
             }
-            Some(Task::Join(_)) => self.join(&found),
+            Some(Task::Join(_)) => self.join(found),
             Some(Task::Tag(_)) => self.attempt(&found.newest),
             _ => {
                 let open = self.open(Why::Begin);
@@ -245,7 +254,7 @@ impl Step<'_> {
     fn acknowledged(&mut self, root: &Arc<Root>) {
         match self.state.histories.get_mut(&root.file) {
             Some(history) if history.has(root) => {
-                history.acknowledged = history.acknowledged.max(root.number)
+                history.acknowledged = history.acknowledged.max(root.number);
             }
             _ => self.violated(Violation::AcknowledgedNotCommitted),
         }

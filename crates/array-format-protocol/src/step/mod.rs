@@ -6,7 +6,7 @@ mod file;
 mod open;
 mod read;
 
-use std::sync::Arc;
+use std::collections::btree_map::Entry;
 
 use crate::actor::{Actor, Config, Fault, Phase, Task, Why};
 use crate::history::Violation;
@@ -30,6 +30,7 @@ impl<'a> Step<'a> {
     pub(crate) fn call(mut self) -> State {
         match std::mem::replace(&mut self.me().phase, Phase::Done) {
             Phase::List(why) => self.list(why),
+            Phase::ListRest(lister, begun) => self.list_rest(lister, &begun),
             Phase::Base(why, listing) => self.base(why, listing),
             Phase::Layer(why, listing, base) => self.layer(why, listing, base),
             Phase::BaseFirst(why) => self.base_first(why),
@@ -45,7 +46,7 @@ impl<'a> Step<'a> {
             Phase::Delete => self.delete(),
             Phase::Slot(root, slot, base) => self.slot(root, slot, base),
             Phase::Detach(detached) => self.detach(detached),
-            Phase::OpenDetached(found) => self.open_detached(found),
+            Phase::OpenDetached(found) => self.open_detached(&found),
             Phase::Version(found, number) => self.version(&found, number),
             Phase::Wait(worker) => self.waited(worker),
             Phase::FileBase => self.file_base(),
@@ -76,18 +77,13 @@ impl<'a> Step<'a> {
                 return self.state;
             }
         };
-        if !self.state.store.sidecars.contains_key(&name) {
-            let root = match &object {
-                Object::Layer(root) => Some(Arc::clone(root)),
-                Object::Detached(_) => None,
-            };
-            self.state.store.sidecars.insert(name, object);
-            if let Some(root) = root {
-                // Write ids tell who it was.
-                self.who = usize::from(root.id / 16);
-                if self.who < self.state.actors.len() {
-                    self.published(&root);
-                }
+        let Entry::Vacant(place) = self.state.store.sidecars.entry(name) else { return self.state };
+        place.insert(object.clone());
+        if let Object::Layer(root) = object {
+            // Write ids tell who it was.
+            self.who = usize::from(root.id / 16);
+            if self.who < self.state.actors.len() {
+                self.published(&root);
             }
         }
         self.state

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Step;
-use crate::actor::{Found, Phase, Since, Task, Why};
+use crate::actor::{Fault, Found, Lister, Listings, Phase, Since, Task, Why};
 use crate::history::Violation;
 use crate::store::{Listing, Name, Part, Root, newest_of};
 
@@ -26,7 +26,23 @@ impl Step<'_> {
     pub(super) fn list(&mut self, why: Why) {
         self.began();
         let listing = self.state.store.list();
-        self.go(Phase::Base(why, listing));
+        if self.config.listing == Listings::Atomic {
+            self.go(Phase::Base(why, listing));
+        } else {
+            self.go(Phase::ListRest(Lister::Open(why), listing));
+        }
+    }
+
+    /// The end of a listing that is not atomic.
+    pub(super) fn list_rest(&mut self, lister: Lister, begun: &Listing) {
+        let mut shown = self.config.shown(begun, &self.state.store.list());
+        let index = if let Fault::Shows(index) = self.fault { usize::from(index) } else { 0 };
+        self.fault = Fault::None;
+        let listing = shown.swap_remove(index);
+        match lister {
+            Lister::Open(why) => self.go(Phase::Base(why, listing)),
+            Lister::Sure(root) => self.sure_listed(root, listing),
+        }
     }
 
     pub(super) fn base(&mut self, why: Why, listing: Listing) {
@@ -83,7 +99,7 @@ impl Step<'_> {
         match why {
             Why::Begin => self.begun(found),
             Why::Created(root) => self.decide(&root, found),
-            Why::Taken(root, other) => self.taken(&root, other, found),
+            Why::Taken(root, other) => self.taken(&root, other, &found),
             Why::Tail => self.tail(found),
         }
     }
@@ -93,6 +109,7 @@ impl Step<'_> {
         let file = self.named(found.base.file);
         found.newest.needs().any(|part| {
             let name = match part {
+                Part::Fill => return false,
                 Part::Layer(number, _) if number == found.base.number => return false,
                 Part::Layer(number, _) => Name::Layer(file, number),
                 Part::Detached(id) => Name::Detached(file, id),

@@ -25,8 +25,7 @@ impl Step<'_> {
         if self.config.guards.looks_in_base {
             self.me().base = None;
         }
-        let base = self.known_base(&root, 0);
-        self.go(Phase::Slot(root, 0, base));
+        self.next_slot(root, 0);
     }
 
     /// A reader asks for an older version.
@@ -68,8 +67,19 @@ impl Step<'_> {
         let name = match part {
             Part::Layer(number, _) => Name::Layer(self.named(file), number),
             Part::Detached(id) => Name::Detached(self.named(file), id),
+            Part::Fill => return None,
         };
         self.state.store.sidecars.get(&name)
+    }
+
+    fn next_slot(&mut self, root: Arc<Root>, from: usize) {
+        match (from..SLOTS).find(|s| root.content[*s].holder != Part::Fill) {
+            Some(slot) => {
+                let base = self.known_base(&root, slot);
+                self.go(Phase::Slot(root, slot, base));
+            }
+            None => self.finish(),
+        }
     }
 
     /// Wrong way round: whether a slot is in what was the base when the reader began.
@@ -106,12 +116,7 @@ impl Step<'_> {
         if bytes != Some(root.content[slot].value) {
             self.violated(Violation::WrongBytes);
         }
-        if slot + 1 < SLOTS {
-            let base = self.known_base(&root, slot + 1);
-            self.go(Phase::Slot(root, slot + 1, base));
-        } else {
-            self.finish();
-        }
+        self.next_slot(root, slot + 1);
     }
 
     /// Tells the caller that the version cannot be read any more.
@@ -119,7 +124,8 @@ impl Step<'_> {
         let base = self.state.store.base.as_ref().map(|b| b.file);
         let newest = self.state.histories.get(&root.file).and_then(|h| h.newest());
         let kept = base == Some(root.file) && newest.is_some_and(|n| n.keeps(root.number));
-        if kept && !self.state.lost {
+        let gone = self.state.store.base.as_ref().is_some_and(|b| self.config.gone(root.number, b));
+        if kept && !gone && !self.state.lost {
             self.violated(Violation::FalseExpired);
         }
         self.fail();
@@ -160,12 +166,12 @@ impl Step<'_> {
     }
 
     /// A committer reads the detached layer.
-    pub(super) fn open_detached(&mut self, found: Found) {
+    pub(super) fn open_detached(&mut self, found: &Found) {
         let Some(detached) = self.me().detached.clone() else { return self.fail() };
         if self.object(detached.file, Part::Detached(detached.id)).is_none() {
             return self.refused(&detached);
         }
-        self.join(&found);
+        self.join(found);
     }
 
     /// Joins the detached layer on top of a version.
