@@ -322,7 +322,6 @@ pub fn short() -> Vec<Config> {
         writer_compactor_collector_reader(),
         sleeper_compactions_reader(),
         unconditional_store(),
-        unconditional_sleepers(),
         two_compactors(),
         two_collectors(),
         kept_versions(),
@@ -347,6 +346,7 @@ pub fn long() -> Vec<Config> {
     let mut all: Vec<Config> = short().into_iter().map(in_pages).collect();
     all.extend([
         first_version_compacted(),
+        unconditional_sleepers(),
         collectors_sleeper(),
         two_compactors_late(),
         three_writers(),

@@ -21,6 +21,8 @@ pub struct Guards {
     pub base_after_create: bool,
     /// Step 2 looks at the file id of the base.
     pub file_after_create: bool,
+    /// Steps 3 and 4 look at the file id of the newest version.
+    pub file_of_newest: bool,
     /// Step 3 of a commit tests the floor of the newest version.
     pub floor_test: bool,
     /// Step 3 of a commit tests the number of the base.
@@ -81,6 +83,7 @@ impl Default for Guards {
             list_after_create: true,
             base_after_create: true,
             file_after_create: true,
+            file_of_newest: true,
             floor_test: true,
             base_test: true,
             ancestors_test: true,

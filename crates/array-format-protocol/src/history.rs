@@ -41,11 +41,13 @@ pub enum Violation {
     FalseRefusal,
     /// A layer is missing, and nobody noticed.
     Unnoticed,
+    /// A change that was made to a file is in another one.
+    AnotherFile,
 }
 
 impl Violation {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::AcknowledgedNotCommitted,
         Self::NewestNotFound,
         Self::NeededMissing,
@@ -62,6 +64,7 @@ impl Violation {
         Self::BadTag,
         Self::FalseRefusal,
         Self::Unnoticed,
+        Self::AnotherFile,
     ];
 }
 

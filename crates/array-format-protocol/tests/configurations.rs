@@ -50,7 +50,6 @@ hold! {
     writer_compactor_collector_reader,
     sleeper_compactions_reader,
     unconditional_store,
-    unconditional_sleepers,
     two_compactors,
     two_collectors,
     kept_versions,

@@ -44,6 +44,7 @@ mutants! {
     list_after_create: writers_collector => AcknowledgedNotCommitted,
     base_after_create: writers_compactor => AcknowledgedNotCommitted,
     file_after_create: recreated => AcknowledgedNotCommitted,
+    file_of_newest: deleted_and_created => AnotherFile,
     floor_test: writers_collector => AcknowledgedNotCommitted,
     base_test: two_compactors => AcknowledgedNotCommitted,
     ancestors_test: writers_compactor => FalseConflict,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Step;
 use crate::actor::{Fault, Found, Lister, Listings, Phase, Task, Why, slots_of};
-use crate::history::{Violation, changed};
+use crate::history::{History, Violation, changed};
 use crate::model::Late;
 use crate::store::{Listing, Name, Object, Part, Root};
 
@@ -84,6 +84,12 @@ impl Step<'_> {
     pub(super) fn published(&mut self, root: &Arc<Root>) {
         let there = self.state.store.base.as_ref().is_some_and(|b| b.file == root.file);
         let actor = self.state.actors[self.who].clone();
+        if let Some((number, id)) = actor.seen {
+            let seen_in = |h: &History| h.versions.get(usize::from(number)).is_some_and(|v| v.root.id == id);
+            if self.state.histories.iter().any(|(file, h)| *file != root.file && seen_in(h)) {
+                self.violated(Violation::AnotherFile);
+            }
+        }
         let Some(history) = self.state.histories.get_mut(&root.file) else { return };
         if there
             && history.versions.len() == usize::from(root.number)
@@ -159,7 +165,7 @@ impl Step<'_> {
     /// Step 3.
     pub(super) fn decide(&mut self, root: &Arc<Root>, found: Found) {
         let guards = self.config.guards;
-        if guards.file_ids && guards.file_after_create && found.newest.file != root.file {
+        if guards.file_ids && guards.file_of_newest && found.newest.file != root.file {
             return self.fail();
         }
         let floor = !guards.floor_test || found.newest.floor <= root.number;
@@ -188,7 +194,7 @@ impl Step<'_> {
     /// Step 4: another has the number, or the create had no effect.
     pub(super) fn taken(&mut self, root: &Arc<Root>, other: bool, found: &Found) {
         let guards = self.config.guards;
-        if guards.file_ids && found.newest.file != root.file {
+        if guards.file_ids && guards.file_of_newest && found.newest.file != root.file {
             return self.fail();
         }
         self.me().base = Some((found.base.number, found.base.id));
