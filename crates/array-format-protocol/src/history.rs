@@ -45,29 +45,6 @@ pub enum Violation {
     AnotherFile,
 }
 
-impl Violation {
-    /// All of them.
-    pub const ALL: [Self; 17] = [
-        Self::AcknowledgedNotCommitted,
-        Self::NewestNotFound,
-        Self::NeededMissing,
-        Self::BuiltOnStranger,
-        Self::Half,
-        Self::LostUpdate,
-        Self::Twice,
-        Self::FalseConflict,
-        Self::OpenedStranger,
-        Self::OpenedStale,
-        Self::FalseDamage,
-        Self::FalseExpired,
-        Self::WrongBytes,
-        Self::BadTag,
-        Self::FalseRefusal,
-        Self::Unnoticed,
-        Self::AnotherFile,
-    ];
-}
-
 /// A version of a file, and which task of whom committed it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Version {

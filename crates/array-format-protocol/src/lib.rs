@@ -11,10 +11,13 @@
 //!
 //! # What is left out
 //!
-//! Bytes: a chunk is a *slot* that holds who wrote it. Attributes and definitions: they overlap as chunks do. Index pages:
-//! they lie where the chunks lie. Merging some layers only: it commits as any other. A root in another layer than the
-//! listing's newest, other than of kept versions, is never read. The listing tells on which version a detached layer was begun; a collection has
-//! to read that in the object, which never changes.
+//! Bytes: a chunk is a *slot* that holds who wrote it. Attributes and definitions: they overlap as chunks do. Index pages: they lie
+//! where the chunks lie. Compactions that merge some layers only, and removing tags. The listing tells on which version a
+//! detached layer was begun; a collection has to read that in the object, which never changes. Reads never fail: who reads
+//! again is where it was.
+//!
+//! Version 0 holds chunks and is kept, unless a configuration says that the file begins empty: it stands for the base that
+//! earlier compactions left, under whatever number.
 
 pub mod actor;
 pub mod calls;
