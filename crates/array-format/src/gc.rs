@@ -240,10 +240,13 @@ pub(crate) async fn delete_unneeded(
     Ok(garbage)
 }
 
-/// Deletes the layers of an older file at the same path.
-pub(crate) async fn delete_foreign(objects: &Objects, file_id: &Id) -> Result<()> {
-    for entry in objects.list().await? {
-        if names::parse(&entry.name).is_some_and(|(id, _)| id != *file_id) {
+/// Deletes the layers of older files at the same path.
+pub(crate) async fn delete_foreign(objects: &Objects) -> Result<()> {
+    let listing = objects.list().await?;
+    // Whose file it is now is asked after the listing: another may have been created over this one, and have layers by now.
+    let base = open_layer(objects, &objects.path).await?;
+    for entry in listing {
+        if names::parse(&entry.name).is_some_and(|(id, _)| id != base.trailer.file_id) {
             objects.storage.delete(&format!("{}/{}", names::folder(&objects.path), entry.name)).await?;
         }
     }

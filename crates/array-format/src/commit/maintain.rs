@@ -71,6 +71,10 @@ impl ArrayFile {
                     self.rebase(Version { head: Arc::new(head), ..version }).await?;
                     return Ok(true);
                 }
+                Outcome::Collected(newest) => {
+                    self.rebase(Version { head: Arc::new(newest), ..version }).await?;
+                    return Ok(true);
+                }
                 Outcome::Taken => {
                     back_off(round).await;
                     self.catch_up().await?;

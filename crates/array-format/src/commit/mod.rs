@@ -92,7 +92,7 @@ pub(crate) async fn create(objects: &Objects, config: &FileConfig) -> Result<()>
     }
     if replaced {
         // Layers of the old file have another id and are not part of the new one; they only take space.
-        crate::gc::delete_foreign(objects, &file_id).await?;
+        crate::gc::delete_foreign(objects).await?;
     }
     Ok(())
 }
@@ -187,6 +187,10 @@ impl ArrayFile {
                     tracing::debug!(version = number, "committed");
                     return Ok(number);
                 }
+                Outcome::Collected(newest) => {
+                    self.committed_and_gone(&attempt, newest).await?;
+                    return Ok(number);
+                }
                 Outcome::Taken => {
                     tracing::debug!(version = number, round, "another writer was first");
                     self.forget_attempt(&write_id);
@@ -228,21 +232,24 @@ impl ArrayFile {
                     self.committed(&attempt, Version { head: Arc::new(head), ..version });
                     return Ok(());
                 }
-                Found::Collected(newest) => {
-                    // Its own root is gone. What was changed since is put on top of the newest version, as of the attempt's number.
-                    let mut then = newest.clone();
-                    let mut footer = (*then.footer).clone();
-                    footer.version = attempt.version;
-                    then.footer = Arc::new(footer);
-                    self.committed(&attempt, Version { head: Arc::new(then), ..version.clone() });
-                    return self.rebase(Version { head: Arc::new(newest), ..version }).await;
-                }
+                Found::Collected(newest) => return self.committed_and_gone(&attempt, newest).await,
                 Found::Lost => self.forget_attempt(&attempt.write_id),
                 // Its request may still be on its way.
                 Found::Nothing => {}
             }
         }
         Ok(())
+    }
+
+    /// Takes note of a commit whose own root is gone. What was changed since is put on top of the newest version, as of the attempt's number.
+    async fn committed_and_gone(&self, attempt: &Attempt, newest: Head) -> Result<()> {
+        let version = self.view().version;
+        let mut then = newest.clone();
+        let mut footer = (*then.footer).clone();
+        footer.version = attempt.version;
+        then.footer = Arc::new(footer);
+        self.committed(attempt, Version { head: Arc::new(then), ..version.clone() });
+        self.rebase(Version { head: Arc::new(newest), ..version }).await
     }
 
     /// Takes note of a commit: what it held is no longer pending.

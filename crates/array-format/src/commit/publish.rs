@@ -1,7 +1,6 @@
 //! The only place that makes a layer visible: `docs/format.md` section 11.
 
 use array_format_core::address::ObjectId;
-use array_format_core::footer::Footer;
 use array_format_core::format::constants::TRAILER_BYTES;
 use array_format_core::format::trailer::{Id, ObjectKind, Trailer};
 use array_format_core::{Error, ErrorKind, Result};
@@ -16,6 +15,8 @@ use crate::write::sink::LayerSink;
 pub(crate) enum Outcome {
     /// The version is ours, durable, and part of the file.
     Committed { base: u64, base_tag: ObjectTag },
+    /// It was committed, and its layer is gone already; this is the newest version.
+    Collected(Head),
     /// Another writer has, or had, the number.
     Taken,
 }
@@ -54,21 +55,18 @@ pub(crate) async fn publish(
     number: u64,
     write_id: Id,
 ) -> Result<Outcome> {
-    if let Err(e) = upload.finish(FinishMode::Create).await {
-        // An answer can be lost, and a client that repeats a request meets its own success as "already exists".
-        let Ok(found) = layer(version, number).await else { return Err(e) };
-        match found {
-            // Seen is not yet durable: it may be just that which failed.
-            Some(layer) if layer.trailer.write_id == write_id => {
-                version.objects.storage.sync(&version.sidecar(number)).await?;
-            }
-            Some(_) => return Ok(Outcome::Taken),
-            // Nothing there: it did not happen, unless a compaction has the number in the base by now.
-            None if e.kind() == ErrorKind::AlreadyExists => return Ok(Outcome::Taken),
-            None => return Err(e),
-        }
+    let Err(e) = upload.finish(FinishMode::Create).await else {
+        return confirm(version, number, write_id).await;
+    };
+    // An answer can be lost, and a client that repeats a request meets its own success as "already exists".
+    match outcome(version, number, write_id).await {
+        Ok(Found::Committed(Head { base, base_tag, .. })) => Ok(Outcome::Committed { base, base_tag }),
+        Ok(Found::Collected(head)) => Ok(Outcome::Collected(head)),
+        Ok(Found::Lost) => Ok(Outcome::Taken),
+        Ok(Found::Nothing) => Err(e),
+        Err(unknown) if unknown.kind() == ErrorKind::SnapshotExpired => Err(unknown),
+        Err(_) => Err(e),
     }
-    confirm(version, number, write_id).await
 }
 
 /// Whether a layer that was created is part of the file: a writer that was asleep can create a name that was in use before.
@@ -86,23 +84,59 @@ async fn confirm(version: &Version, number: u64, write_id: Id) -> Result<Outcome
         return Ok(Outcome::Committed { base: trailer.layer, base_tag: base.stored().tag().clone() });
     }
     let head = open_head(objects, None).await?;
-    if is_ancestor(&head.footer, number, &write_id) || (head.footer.floor <= number && head.base < number) {
-        return Ok(Outcome::Committed { base: head.base, base_tag: head.base_tag });
+    match place(version, &head, number, &write_id)? {
+        Place::Ours | Place::NotFreed => Ok(Outcome::Committed { base: head.base, base_tag: head.base_tag }),
+        Place::Anothers => {
+            // Of no use to anybody, and it would be in the way of those who look for versions by their names.
+            objects.storage.delete(&version.sidecar(number)).await?;
+            Ok(Outcome::Taken)
+        }
+        Place::Forgotten => Err(forgotten(number)),
     }
-    // Of no use to anybody, and it would be in the way of those who look for versions by their names.
-    objects.storage.delete(&version.sidecar(number)).await?;
-    Ok(Outcome::Taken)
+}
+
+/// What a newer version knows of a number.
+enum Place {
+    /// The write id stands there.
+    Ours,
+    /// Another does.
+    Anothers,
+    /// The ancestors do not reach back, but the number was never freed: whoever created it has it.
+    NotFreed,
+    /// Nothing.
+    Forgotten,
+}
+
+/// Whose a number is that a version at or above it was built on.
+///
+/// # Errors
+/// `SnapshotExpired` if that is a version of another file.
+fn place(version: &Version, newest: &Head, number: u64, write_id: &Id) -> Result<Place> {
+    if newest.file_id != version.head.file_id {
+        return Err(another_file());
+    }
+    let footer = &newest.footer;
+    let own = footer.object(ObjectId::Layer(footer.version)).map(|o| &o.write_id);
+    let known = if footer.version == number { own } else { footer.ancestor(number) };
+    Ok(match known {
+        Some(id) if id == write_id => Place::Ours,
+        Some(_) => Place::Anothers,
+        None if footer.floor <= number && newest.base < number => Place::NotFreed,
+        None => Place::Forgotten,
+    })
+}
+
+fn forgotten(number: u64) -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        format!(
+            "it cannot be told any more whether version {number} was this commit: too much was committed since; the changes are kept: compare them with the newest version, then `discard` them or write them again"
+        ),
+    )
 }
 
 pub(crate) fn another_file() -> Error {
     Error::new(ErrorKind::SnapshotExpired, "another file was created at this path; open it anew")
-}
-
-/// Whether the version, or one that it remembers, was written so.
-fn is_ancestor(footer: &Footer, number: u64, write_id: &Id) -> bool {
-    let own = footer.object(ObjectId::Layer(footer.version)).map(|o| &o.write_id);
-    let known = if footer.version == number { own } else { footer.ancestor(number) };
-    known == Some(write_id)
 }
 
 /// The sidecar of a number.
@@ -115,31 +149,38 @@ async fn layer(version: &Version, number: u64) -> Result<Option<OpenLayer>> {
 }
 
 /// What became of an attempt to commit `number`.
+///
+/// # Errors
+/// What the storage says; `SnapshotExpired` if the file is gone; `Unavailable` if nobody remembers.
 pub(crate) async fn outcome(version: &Version, number: u64, write_id: Id) -> Result<Found> {
-    let there = match layer(version, number).await? {
-        Some(layer) if layer.trailer.write_id == write_id => {
-            version.objects.storage.sync(&version.sidecar(number)).await?;
-            return match confirm(version, number, write_id).await? {
-                Outcome::Committed { base, base_tag } => {
-                    let footer = std::sync::Arc::new(read_root(&layer).await?);
-                    Ok(Found::Committed(Head { file_id: version.head.file_id, footer, base, base_tag }))
-                }
-                Outcome::Taken => Ok(Found::Lost),
-            };
-        }
-        Some(_) => true,
-        None => false,
-    };
-    // Compacted since, perhaps.
+    if let Some(layer) = layer(version, number).await?
+        && layer.trailer.write_id == write_id
+    {
+        // Seen is not yet durable: it may be just that which failed.
+        version.objects.storage.sync(&version.sidecar(number)).await?;
+        return match confirm(version, number, write_id).await? {
+            Outcome::Committed { base, base_tag } => {
+                let footer = std::sync::Arc::new(read_root(&layer).await?);
+                Ok(Found::Committed(Head { file_id: version.head.file_id, footer, base, base_tag }))
+            }
+            Outcome::Collected(head) => Ok(Found::Collected(head)),
+            Outcome::Taken => Ok(Found::Lost),
+        };
+    }
+    // Compacted since, perhaps; another may stand in its place.
     let head = open_head(&version.objects, None).await?;
     if head.file_id != version.head.file_id {
         return Err(another_file());
     }
+    if head.footer.version < number {
+        return Ok(Found::Nothing);
+    }
     version.objects.sync(&head).await?;
-    Ok(match is_ancestor(&head.footer, number, &write_id) {
-        true if head.footer.version == number => Found::Committed(head),
-        true => Found::Collected(head),
-        false if there || head.footer.version >= number => Found::Lost,
-        false => Found::Nothing,
-    })
+    match place(version, &head, number, &write_id)? {
+        Place::Ours if head.footer.version == number => Ok(Found::Committed(head)),
+        Place::Ours => Ok(Found::Collected(head)),
+        // Never freed, and not there: it is another's, or will be.
+        Place::Anothers | Place::NotFreed => Ok(Found::Lost),
+        Place::Forgotten => Err(forgotten(number)),
+    }
 }

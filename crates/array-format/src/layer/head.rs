@@ -164,6 +164,7 @@ async fn try_open(objects: &Objects, version: Option<u64>) -> Result<Option<Head
         base: base_number,
         base_tag: base.object.stored().tag().clone(),
         layers: layers_of(&listing, &file_id),
+        listing: &listing,
     };
     let newest = match found.layers.last().map(|l| l.0).filter(|n| *n > base_number) {
         None => base,
@@ -193,6 +194,7 @@ async fn try_open(objects: &Objects, version: Option<u64>) -> Result<Option<Head
             let early = old.filter(|_| old_guess == Some((wanted, file_id)));
             match found.layer(wanted, early).await? {
                 Some(layer) => found.head(layer).await?,
+                None if found.layers.iter().any(|l| l.0 == wanted) => return Ok(None),
                 None => return Err(no_version(wanted)),
             }
         }
@@ -218,11 +220,15 @@ struct Found<'a> {
     base: u64,
     base_tag: ObjectTag,
     layers: Vec<(u64, u64)>,
+    listing: &'a [ListEntry],
 }
 
 impl Found<'_> {
-    /// Layer `n`, opened already or now; `None` if it is gone.
+    /// Layer `n`, opened already or now; `None` if it is gone, or is not the one that was listed: compacted away since, its name can be
+    /// created again by a writer that was asleep, which is no version of the file.
     async fn layer(&self, n: u64, early: Option<Result<Option<OpenLayer>>>) -> Result<Option<OpenLayer>> {
+        let name = names::name(&self.file_id, ObjectId::Layer(n));
+        let Some(listed) = self.listing.iter().find(|e| e.name == name) else { return Ok(None) };
         let layer = match early {
             Some(layer) => layer?,
             None => match open_layer(
@@ -236,6 +242,7 @@ impl Found<'_> {
             },
         };
         match layer {
+            Some(l) if *l.object.stored().tag() != listed.tag => Ok(None),
             Some(l) if l.trailer.file_id != self.file_id || l.trailer.layer != n => {
                 Err(Error::corrupt("a layer of another file stands in the place of this one").in_layer(n))
             }

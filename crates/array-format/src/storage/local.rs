@@ -24,7 +24,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use array_format_core::{Error, Result};
+use array_format_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
 
 use self::error::io_error;
@@ -141,6 +141,39 @@ impl Storage for LocalStorage {
     }
 
     async fn list(&self, folder: &str) -> Result<Vec<ListEntry>> {
+        // A folder is read in no order, so that one pass can miss both what goes and what has come for it.
+        let mut last = self.list_once(folder)?;
+        for _ in 0..LIST_PASSES {
+            let next = self.list_once(folder)?;
+            if next == last {
+                return Ok(next);
+            }
+            last = next;
+        }
+        let sentence = format!("{} changes faster than it can be listed; try again", self.describe(folder));
+        Err(Error::new(ErrorKind::Unavailable, sentence))
+    }
+
+    async fn sync(&self, path: &str) -> Result<()> {
+        let (target, shown) = (self.locate(path)?, self.describe(path));
+        publish::sync(&target, &shown)
+    }
+
+    async fn sweep(&self, path: &str) -> Result<u64> {
+        let target = self.locate_to_write(path)?;
+        temp::sweep(&target).map_err(|e| io_error("sweep the folder of", &self.describe(path), e))
+    }
+
+    fn describe(&self, path: &str) -> String {
+        self.shown.join(path).display().to_string()
+    }
+}
+
+/// Passes over a folder until two in a row are equal.
+const LIST_PASSES: usize = 1000;
+
+impl LocalStorage {
+    fn list_once(&self, folder: &str) -> Result<Vec<ListEntry>> {
         let place = self.root.join(check_folder(folder)?);
         let failed = |e| io_error("list", &self.describe(folder), e);
         let children = match fs::read_dir(&place) {
@@ -166,20 +199,6 @@ impl Storage for LocalStorage {
         }
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
-    }
-
-    async fn sync(&self, path: &str) -> Result<()> {
-        let (target, shown) = (self.locate(path)?, self.describe(path));
-        publish::sync(&target, &shown)
-    }
-
-    async fn sweep(&self, path: &str) -> Result<u64> {
-        let target = self.locate_to_write(path)?;
-        temp::sweep(&target).map_err(|e| io_error("sweep the folder of", &self.describe(path), e))
-    }
-
-    fn describe(&self, path: &str) -> String {
-        self.shown.join(path).display().to_string()
     }
 }
 

@@ -15,6 +15,8 @@
 //! 4. What [`Storage::open`] pinned never yields bytes of another object, whatever happens at the path afterwards.
 //! 5. [`FinishMode::Replace`] and [`Storage::promote`] change nothing unless the object still is what the caller saw.
 //!    A storage that cannot promise this says `Unsupported`.
+//! 6. A [listing](Storage::list) has each object with the tag that `open` would find. Where it comes in parts they follow the order of names;
+//!    what has no order is listed until two passes are equal.
 //!
 //! What is absent: partial overwrites, appends to a published object, renames, folders (they come and go with
 //! their objects), clocks. A storage does not cache, does not coalesce ranges, and does not retry beyond what its client does.
