@@ -1,0 +1,145 @@
+//! A writer that was asleep creates a name that was freed: nobody takes that for a version.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+use std::fmt;
+use std::sync::Arc;
+
+use array_format::storage::{FinishMode, ListEntry, ObjectTag, Opened, Upload};
+use array_format::*;
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::executor::block_on;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+
+const NAME: &str = "run.af";
+
+type Action = BoxFuture<'static, ()>;
+
+/// Lets something happen right before the first opening of a path that ends so.
+#[derive(Clone)]
+struct Meanwhile {
+    inner: Arc<dyn Storage>,
+    before: Arc<Mutex<Option<(String, Action)>>>,
+}
+
+impl fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+#[async_trait]
+impl Storage for Meanwhile {
+    async fn open(&self, path: &str, tail_bytes: u64) -> Result<Opened> {
+        let action = self.before.lock().take_if(|(end, _)| path.ends_with(end.as_str()));
+        if let Some((_, action)) = action {
+            action.await;
+        }
+        self.inner.open(path, tail_bytes).await
+    }
+    async fn upload(&self, path: &str) -> Result<Box<dyn Upload>> {
+        self.inner.upload(path).await
+    }
+    async fn promote(&self, from: &str, to: &str, expected: &ObjectTag) -> Result<ObjectTag> {
+        self.inner.promote(from, to, expected).await
+    }
+    async fn delete(&self, path: &str) -> Result<()> {
+        self.inner.delete(path).await
+    }
+    async fn list(&self, folder: &str) -> Result<Vec<ListEntry>> {
+        self.inner.list(folder).await
+    }
+    fn describe(&self, path: &str) -> String {
+        self.inner.describe(path)
+    }
+}
+
+async fn put(storage: &Arc<dyn Storage>, path: &str, bytes: Bytes) {
+    let mut upload = storage.upload(path).await.unwrap();
+    upload.write(bytes).await.unwrap();
+    upload.finish(FinishMode::Create).await.unwrap();
+}
+
+async fn open(storage: &Arc<dyn Storage>) -> ArrayFile {
+    ArrayFile::open(storage, NAME, FileConfig::default()).await.unwrap()
+}
+
+/// A file of version 2, and the layer 2 that a sleeper on version 1 would create: path, and bytes.
+async fn asleep() -> (Arc<dyn Storage>, String, Bytes) {
+    let storage: Arc<dyn Storage> = Arc::new(InMemoryStorage::default());
+    let mut file = ArrayFile::create(&storage, NAME, FileConfig::default()).await.unwrap();
+    file.set_attribute("", "by", "both").await.unwrap();
+    file.flush().await.unwrap();
+    // Where the sleeper was the first, its layer looks like this.
+    let elsewhere: Arc<dyn Storage> = Arc::new(InMemoryStorage::default());
+    let mut paths = vec![NAME.to_owned()];
+    paths.extend(
+        storage.list("run.af.layers").await.unwrap().iter().map(|e| format!("run.af.layers/{}", e.name)),
+    );
+    for path in paths {
+        put(&elsewhere, &path, storage.open(&path, u64::MAX).await.unwrap().tail).await;
+    }
+    let mut sleeper = open(&elsewhere).await;
+    sleeper.set_attribute("", "by", "sleeper").await.unwrap();
+    sleeper.flush().await.unwrap();
+    let second = elsewhere.list("run.af.layers").await.unwrap().pop().unwrap();
+    let path = format!("run.af.layers/{}", second.name);
+    let bytes = elsewhere.open(&path, u64::MAX).await.unwrap().tail;
+    file.set_attribute("", "by", "winner").await.unwrap();
+    assert_eq!(file.flush().await.unwrap(), 2);
+    (storage, path, bytes)
+}
+
+/// Compacts, so that the names of layers 1 and 2 are free, and wakes the sleeper.
+fn wake(storage: &Arc<dyn Storage>, path: &str, bytes: &Bytes) -> Action {
+    let (storage, path, bytes) = (storage.clone(), path.to_owned(), bytes.clone());
+    Box::pin(async move {
+        assert_eq!(open(&storage).await.compact().await.unwrap(), 3);
+        put(&storage, &path, bytes).await;
+    })
+}
+
+#[test]
+fn the_layer_that_is_opened_is_the_one_that_was_listed() {
+    block_on(async {
+        let (storage, path, bytes) = asleep().await;
+        let action = wake(&storage, &path, &bytes);
+        // The listing shows the true layer 2; what is opened is the sleeper's.
+        let before = Arc::new(Mutex::new(Some((path.clone(), action))));
+        let meanwhile: Arc<dyn Storage> = Arc::new(Meanwhile { inner: storage.clone(), before });
+        let mut found = open(&meanwhile).await;
+        assert_eq!(found.version(), 3);
+        assert_eq!(found.attribute("", "by").await.unwrap(), Some("winner".into()));
+        assert_eq!(found.at(2).await.unwrap_err().kind(), ErrorKind::NotFound, "it was given up");
+        // The next commits, past the stranger's name, and what it left is collected.
+        found.set_attribute("", "by", "next").await.unwrap();
+        assert_eq!(found.flush().await.unwrap(), 4);
+        found.compact().await.unwrap();
+        assert_eq!(storage.list("run.af.layers").await.unwrap(), []);
+    });
+}
+
+#[test]
+fn a_sleeper_that_wakes_up_learns_that_it_did_not_commit() {
+    block_on(async {
+        let (storage, _, _) = asleep().await;
+        // Versions 1 and 2 are given up, and the base stays where it was.
+        let old = open(&storage).await;
+        let mut sleeper = old.clone();
+        sleeper.set_attribute("", "more", 1).await.unwrap();
+        let mut other = open(&storage).await;
+        for i in 0..3 {
+            other.set_attribute("", "by", format!("version {i}")).await.unwrap();
+            other.flush().await.unwrap();
+        }
+        other.garbage_collect(GcOptions::default()).await.unwrap();
+        let newest = other.version();
+        // Its own number was in use and is free again; the commit goes on top of the newest version all the same.
+        assert_eq!(sleeper.flush().await.unwrap(), newest + 1);
+        let found = open(&storage).await;
+        assert_eq!(found.attribute("", "by").await.unwrap(), Some("version 2".into()));
+        assert_eq!(found.attribute("", "more").await.unwrap(), Some(1.into()));
+    });
+}
