@@ -71,7 +71,7 @@ impl ArrayFile {
                     self.rebase(Version { head: Arc::new(head), ..version }).await?;
                     return Ok(true);
                 }
-                Outcome::Taken => {
+                Outcome::Taken | Outcome::Gone => {
                     back_off(round).await;
                     self.catch_up().await?;
                 }

@@ -186,10 +186,12 @@ impl ArrayFile {
                     tracing::debug!(version = number, "committed");
                     return Ok(number);
                 }
-                Outcome::Taken => {
+                outcome @ (Outcome::Taken | Outcome::Gone) => {
                     tracing::debug!(version = number, round, "another writer was first");
-                    self.forget_attempt(&write_id);
-                    // It may have been an earlier attempt of our own, whose request arrived late.
+                    if matches!(outcome, Outcome::Taken) {
+                        self.forget_attempt(&write_id);
+                    }
+                    // It may have been an earlier attempt of our own, whose request arrived late, or this one and its echo.
                     self.settle().await?;
                     back_off(round).await;
                     self.catch_up().await?;

@@ -18,6 +18,8 @@ pub(crate) enum Outcome {
     Committed { base: u64, base_tag: ObjectTag },
     /// Another writer has, or had, the number.
     Taken,
+    /// The number was taken, perhaps by this very create, and its layer is gone again: the newest version knows whose it was.
+    Gone,
 }
 
 /// What became of an attempt whose answer is not known.
@@ -63,8 +65,9 @@ pub(crate) async fn publish(
                 version.objects.storage.sync(&version.sidecar(number)).await?;
             }
             Some(_) => return Ok(Outcome::Taken),
-            // Nothing there: it did not happen, unless a compaction has the number in the base by now.
-            None if e.kind() == ErrorKind::AlreadyExists => return Ok(Outcome::Taken),
+            // Compacted since.
+            None if e.kind() == ErrorKind::AlreadyExists => return Ok(Outcome::Gone),
+            // It did not happen, unless a compaction has the number in the base by now.
             None => return Err(e),
         }
     }
@@ -124,7 +127,7 @@ pub(crate) async fn outcome(version: &Version, number: u64, write_id: Id) -> Res
                     let footer = std::sync::Arc::new(read_root(&layer).await?);
                     Ok(Found::Committed(Head { file_id: version.head.file_id, footer, base, base_tag }))
                 }
-                Outcome::Taken => Ok(Found::Lost),
+                Outcome::Taken | Outcome::Gone => Ok(Found::Lost),
             };
         }
         Some(_) => true,
