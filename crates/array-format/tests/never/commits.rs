@@ -69,7 +69,7 @@ fn never_02_two_writers_both_get_ok_and_one_update_is_gone() {
             put(&mut a, [0, 0], 2, &[4, 4]).await;
             let other = if overlaps { [3, 3] } else { [4, 4] };
             put(&mut b, other, 3, &[1, 1]).await;
-            failing.delay_at(k, 1);
+            failing.delay_at(k, 100);
             let (mine, theirs, is_over) = {
                 let mut flush = Box::pin(a.flush());
                 let early = (&mut flush).now_or_never();
@@ -178,7 +178,7 @@ fn never_04_a_lost_answer_is_taken_for_another_writers_commit() {
             // upload, writes, finish: what comes next looks whose layer it is.
             let finish = operations_until_finish(&disk).await;
             failing.fail_at(finish, mode);
-            delaying.delay_at(finish + 1, 1);
+            delaying.delay_at(finish + 1, 100);
             let result = {
                 let mut flush = Box::pin(file.flush());
                 assert!((&mut flush).now_or_never().is_none(), "{what}");

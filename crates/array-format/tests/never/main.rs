@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 mod commits;
+mod content;
 mod late;
+mod readers;
 
 mod support;
