@@ -4,7 +4,9 @@
 
 mod commits;
 mod content;
+mod input;
 mod late;
 mod readers;
+mod storages;
 
 mod support;
