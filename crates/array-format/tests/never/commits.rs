@@ -11,7 +11,7 @@ use futures::executor::block_on;
 use crate::late::LateStorage;
 use crate::support::*;
 
-/// 1. A crash at any storage operation of commit or compaction loses an acknowledged commit, or shows half of one.
+/// Line 1: A crash at any storage operation of commit or compaction loses an acknowledged commit, or shows half of one.
 #[test]
 fn never_01_a_crash_loses_an_acknowledged_commit_or_shows_half_of_one() {
     block_on(async {
@@ -53,7 +53,7 @@ fn never_01_a_crash_loses_an_acknowledged_commit_or_shows_half_of_one() {
     });
 }
 
-/// 2. Two writers both get `Ok` and one update is gone. Disjoint changes of two writers both survive; overlapping ones are a
+/// Line 2: Two writers both get `Ok` and one update is gone. Disjoint changes of two writers both survive; overlapping ones are a
 /// `Conflict` that names array and chunk.
 #[test]
 fn never_02_two_writers_both_get_ok_and_one_update_is_gone() {
@@ -112,7 +112,7 @@ fn never_02_two_writers_both_get_ok_and_one_update_is_gone() {
     });
 }
 
-/// 3. A failed, timed-out or dropped `flush` throws the pending changes away; a retry says `Ok` without them.
+/// Line 3: A failed, timed-out or dropped `flush` throws the pending changes away; a retry says `Ok` without them.
 #[test]
 fn never_03_a_failed_or_dropped_flush_throws_the_changes_away() {
     #[derive(Debug, Clone, Copy)]
@@ -161,7 +161,7 @@ fn never_03_a_failed_or_dropped_flush_throws_the_changes_away() {
     }
 }
 
-/// 4. A conditional PUT whose answer was lost is taken for somebody else's commit.
+/// Line 4: A conditional PUT whose answer was lost is taken for somebody else's commit.
 #[test]
 fn never_04_a_lost_answer_is_taken_for_another_writers_commit() {
     block_on(async {

@@ -31,7 +31,7 @@ async fn read_all(disk: &Arc<dyn Storage>, config: FileConfig) -> Result<Vec<i32
     Ok(all)
 }
 
-/// 13. A flipped bit anywhere in the file yields wrong values without an error. The error names file, layer, block and offset.
+/// Line 13: A flipped bit anywhere in the file yields wrong values without an error. The error names file, layer, block and offset.
 #[test]
 fn never_13_a_flipped_bit_yields_wrong_values() {
     block_on(async {
@@ -152,7 +152,7 @@ async fn file_of(bytes: &[u8]) -> Arc<dyn Storage> {
     disk
 }
 
-/// 14. A 400-byte hostile file makes the process abort, overflow the stack, or allocate what the input has not earned. No panic on
+/// Line 14: A 400-byte hostile file makes the process abort, overflow the stack, or allocate what the input has not earned. No panic on
 /// any input.
 #[test]
 fn never_14_a_hostile_file_aborts_or_overflows() {
@@ -310,7 +310,7 @@ fn huge_chunk(object: &Object, decoded: u64, frame: u64, is_zstd: bool) -> Vec<u
     object.with(&[&block[..], &page].concat(), &footer.encode(), |_| {})
 }
 
-/// 18. Bytes that version n wrote cannot be read by version n+1.
+/// Line 18: Bytes that version n wrote cannot be read by version n+1.
 #[test]
 fn never_18_bytes_of_an_earlier_version_cannot_be_read() {
     block_on(async {

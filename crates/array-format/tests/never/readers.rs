@@ -73,7 +73,7 @@ impl Event {
     }
 }
 
-/// 5. A reader that is open during a commit, a compaction or a replacement of the file reads bytes of another version, or
+/// Line 5: A reader that is open during a commit, a compaction or a replacement of the file reads bytes of another version, or
 /// another array.
 #[test]
 fn never_05_an_open_reader_sees_bytes_of_another_version_or_array() {
@@ -136,7 +136,7 @@ fn never_05_an_open_reader_sees_bytes_of_another_version_or_array() {
     });
 }
 
-/// 6. A cache returns the bytes of an older file at the same path, or of another store.
+/// Line 6: A cache returns the bytes of an older file at the same path, or of another store.
 #[test]
 fn never_06_a_cache_returns_bytes_of_an_older_file_or_another_store() {
     block_on(async {
@@ -180,7 +180,7 @@ fn never_06_a_cache_returns_bytes_of_an_older_file_or_another_store() {
     });
 }
 
-/// 10. `compact` publishes unflushed writes, or deletes before it has published.
+/// Line 10: `compact` publishes unflushed writes, or deletes before it has published.
 #[test]
 fn never_10_compact_publishes_unflushed_writes_or_deletes_first() {
     block_on(async {
@@ -219,7 +219,7 @@ fn never_10_compact_publishes_unflushed_writes_or_deletes_first() {
     });
 }
 
-/// 11. `create` over an existing file resurrects its arrays; a user's own `run.1.af` is taken for, or overwritten by, a layer of
+/// Line 11: `create` over an existing file resurrects its arrays; a user's own `run.1.af` is taken for, or overwritten by, a layer of
 /// `run.af`; a missing or foreign layer goes unnoticed.
 #[test]
 fn never_11_files_are_resurrected_mistaken_or_missed() {

@@ -171,7 +171,7 @@ impl Upload for Parcel {
     }
 }
 
-/// 15. ENOSPC, a read-only temporary folder or a store error panics or is flattened to a string; not-found, denied, conflict and
+/// Line 15: ENOSPC, a read-only temporary folder or a store error panics or is flattened to a string; not-found, denied, conflict and
 /// corrupt stay distinguishable.
 #[test]
 fn never_15_errors_of_a_store_panic_or_lose_their_kind() {
@@ -321,7 +321,7 @@ impl CompressionCodec for Inverted {
     }
 }
 
-/// 16. A user's own codec or storage works for writing and then cannot be read back.
+/// Line 16: A user's own codec or storage works for writing and then cannot be read back.
 #[test]
 fn never_16_an_own_codec_or_storage_cannot_be_read_back() {
     block_on(async {
