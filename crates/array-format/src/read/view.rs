@@ -220,10 +220,22 @@ impl View {
 
     /// An attribute of a node.
     pub(crate) async fn attribute(&self, node: &Node, name: &str) -> Result<Option<Value>> {
-        if let Some(value) = self.pending.attributes.get(&node.id).and_then(|a| a.get(name)) {
-            return Ok(value.clone());
+        match node.keys.iter().any(|k| k == name) {
+            true => self.listed_attribute(node, name).await,
+            false => Ok(self.pending_attribute(node, name).flatten()),
         }
-        if node.id & NEW_NODE != 0 || !node.keys.iter().any(|k| k == name) {
+    }
+
+    fn pending_attribute(&self, node: &Node, name: &str) -> Option<Option<Value>> {
+        self.pending.attributes.get(&node.id).and_then(|a| a.get(name)).cloned()
+    }
+
+    /// An attribute that is in the node's key set.
+    async fn listed_attribute(&self, node: &Node, name: &str) -> Result<Option<Value>> {
+        if let Some(value) = self.pending_attribute(node, name) {
+            return Ok(value);
+        }
+        if node.id & NEW_NODE != 0 {
             return Ok(None);
         }
         let found = self.version.attribute(name, node.id).await?;
@@ -237,7 +249,7 @@ impl View {
 
     /// All attributes of a node, sorted by name.
     pub(crate) async fn attributes(&self, node: &Node) -> Result<Vec<(String, Value)>> {
-        let reads: Vec<_> = node.keys.iter().map(|k| self.attribute(node, k)).collect();
+        let reads: Vec<_> = node.keys.iter().map(|k| self.listed_attribute(node, k)).collect();
         let values = futures::future::try_join_all(reads).await?;
         Ok(node.keys.iter().cloned().zip(values).filter_map(|(k, v)| Some((k, v?))).collect())
     }

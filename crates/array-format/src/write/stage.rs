@@ -304,15 +304,14 @@ fn remove(p: &mut Pending, path: &str) {
 
 pub(crate) fn put_attribute(p: &mut Pending, path: &str, name: &str, value: Option<Value>) -> Result<()> {
     let staged = staged_mut(p, path)?;
-    let mut keys: Vec<String> = staged.node.keys.to_vec();
-    match keys.binary_search_by(|k| k.as_str().cmp(name)) {
+    match staged.node.keys.binary_search_by(|k| k.as_str().cmp(name)) {
         Ok(i) if value.is_none() => {
-            keys.remove(i);
+            Arc::make_mut(&mut staged.node.keys).remove(i);
         }
-        Err(i) if value.is_some() => keys.insert(i, name.to_owned()),
+        // In place as a rule: a node may have many attributes.
+        Err(i) if value.is_some() => Arc::make_mut(&mut staged.node.keys).insert(i, name.to_owned()),
         _ => {}
     }
-    staged.node.keys = Arc::new(keys);
     let id = staged.node.id;
     p.attributes.entry(id).or_default().insert(name.to_owned(), value);
     Ok(())
