@@ -6,8 +6,8 @@ use array_format_core::footer::{Cause, Footer};
 use array_format_core::{Error, ErrorKind, Result};
 
 use super::build::Built;
+use super::own_entry;
 use super::publish::{Outcome, publish};
-use super::{back_off, own_entry};
 use crate::compaction::{self, Merge};
 use crate::file::ArrayFile;
 use crate::index::Version;
@@ -75,10 +75,7 @@ impl ArrayFile {
                     self.rebase(Version { head: Arc::new(newest), ..version }).await?;
                     return Ok(true);
                 }
-                Outcome::Taken => {
-                    back_off(round).await;
-                    self.catch_up().await?;
-                }
+                Outcome::Taken(newest) => self.go_on(round, newest).await?,
             }
         }
         Err(Error::new(ErrorKind::Conflict, "other writers commit faster than this can be done; try again"))

@@ -97,12 +97,13 @@ pub(crate) async fn create(objects: &Objects, config: &FileConfig) -> Result<()>
     Ok(())
 }
 
-/// Waits a little, more with every round: with many writers the slow ones get their turn.
-pub(crate) async fn back_off(round: usize) {
+/// Waits a little, more with every round: with many writers the slow ones get their turn. Returns whether it did.
+async fn back_off(round: usize) -> bool {
     if round > 1 {
         let most = 1 << round.min(8);
         futures_timer::Delay::new(Duration::from_millis(rand::random_range(0..most))).await;
     }
+    round > 1
 }
 
 fn own_entry(version: u64, write_id: Id) -> ObjectEntry {
@@ -191,13 +192,12 @@ impl ArrayFile {
                     self.committed_and_gone(&attempt, newest).await?;
                     return Ok(number);
                 }
-                Outcome::Taken => {
+                Outcome::Taken(newest) => {
                     tracing::debug!(version = number, round, "another writer was first");
                     self.forget_attempt(&write_id);
                     // It may have been an earlier attempt of our own, whose request arrived late.
                     self.settle().await?;
-                    back_off(round).await;
-                    self.catch_up().await?;
+                    self.go_on(round, newest).await?;
                 }
             }
         }
@@ -218,6 +218,18 @@ impl ArrayFile {
         Ok(number)
     }
 
+    /// Waits for its turn and takes the newest version as the new ground.
+    pub(crate) async fn go_on(&self, round: usize, newest: Head) -> Result<()> {
+        if back_off(round).await {
+            return self.catch_up().await.map(drop);
+        }
+        let version = self.view().version;
+        match newest.footer.version > version.number() {
+            true => self.rebase(Version { head: Arc::new(newest), ..version }).await,
+            false => Ok(()),
+        }
+    }
+
     fn forget_attempt(&self, write_id: &Id) {
         self.inner.state.lock().unconfirmed.retain(|a| a.write_id != *write_id);
     }
@@ -233,7 +245,7 @@ impl ArrayFile {
                     return Ok(());
                 }
                 Found::Collected(newest) => return self.committed_and_gone(&attempt, newest).await,
-                Found::Lost => self.forget_attempt(&attempt.write_id),
+                Found::Lost(_) => self.forget_attempt(&attempt.write_id),
                 // Its request may still be on its way.
                 Found::Nothing => {}
             }

@@ -17,8 +17,8 @@ pub(crate) enum Outcome {
     Committed { base: u64, base_tag: ObjectTag },
     /// It was committed, and its layer is gone already; this is the newest version.
     Collected(Head),
-    /// Another writer has, or had, the number.
-    Taken,
+    /// Another writer has, or had, the number; this was the newest version then.
+    Taken(Head),
 }
 
 /// What became of an attempt whose answer is not known.
@@ -27,8 +27,8 @@ pub(crate) enum Found {
     Committed(Head),
     /// It was committed, and collected since; this is the newest version.
     Collected(Head),
-    /// Another writer has its number.
-    Lost,
+    /// Another writer has its number; this is the newest version.
+    Lost(Head),
     /// Nobody has its number.
     Nothing,
 }
@@ -62,7 +62,7 @@ pub(crate) async fn publish(
     match outcome(version, number, write_id).await {
         Ok(Found::Committed(Head { base, base_tag, .. })) => Ok(Outcome::Committed { base, base_tag }),
         Ok(Found::Collected(head)) => Ok(Outcome::Collected(head)),
-        Ok(Found::Lost) => Ok(Outcome::Taken),
+        Ok(Found::Lost(head)) => Ok(Outcome::Taken(head)),
         Ok(Found::Nothing) => Err(e),
         Err(unknown) if unknown.kind() == ErrorKind::SnapshotExpired => Err(unknown),
         Err(_) => Err(e),
@@ -89,7 +89,7 @@ async fn confirm(version: &Version, number: u64, write_id: Id) -> Result<Outcome
         Place::Anothers => {
             // Of no use to anybody, and it would be in the way of those who look for versions by their names.
             objects.storage.delete(&version.sidecar(number)).await?;
-            Ok(Outcome::Taken)
+            Ok(Outcome::Taken(head))
         }
         Place::Forgotten => Err(forgotten(number)),
     }
@@ -164,7 +164,7 @@ pub(crate) async fn outcome(version: &Version, number: u64, write_id: Id) -> Res
                 Ok(Found::Committed(Head { file_id: version.head.file_id, footer, base, base_tag }))
             }
             Outcome::Collected(head) => Ok(Found::Collected(head)),
-            Outcome::Taken => Ok(Found::Lost),
+            Outcome::Taken(head) => Ok(Found::Lost(head)),
         };
     }
     // Compacted since, perhaps; another may stand in its place.
@@ -180,7 +180,7 @@ pub(crate) async fn outcome(version: &Version, number: u64, write_id: Id) -> Res
         Place::Ours if head.footer.version == number => Ok(Found::Committed(head)),
         Place::Ours => Ok(Found::Collected(head)),
         // Never freed, and not there: it is another's, or will be.
-        Place::Anothers | Place::NotFreed => Ok(Found::Lost),
+        Place::Anothers | Place::NotFreed => Ok(Found::Lost(head)),
         Place::Forgotten => Err(forgotten(number)),
     }
 }
