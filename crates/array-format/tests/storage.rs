@@ -139,6 +139,20 @@ fn sweeping_removes_what_the_dead_left_and_nothing_else() {
     assert_eq!(block_on(storage.sweep("run.af")).unwrap(), 2);
     assert_eq!(block_on(storage.sweep("run.af")).unwrap(), 0);
     block_on(live.finish(FinishMode::Create)).unwrap();
+
+    // Also in folders whose names begin so: sidecars are in one.
+    create(&*storage, "run.af.layers/1.layer", b"sidecar");
+    for name in ["run.af.layers/2.layer.tmp-1-0123456789abcdef", "run.af.old/1.tmp-1-0123456789abcdef"] {
+        fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
+        fs::write(folder.path().join(name), "left").unwrap();
+    }
+    assert_eq!(block_on(storage.sweep("other.af")).unwrap(), 1);
+    fs::write(folder.path().join(kept[0]), "left").unwrap();
+    assert_eq!(block_on(storage.sweep("run.af")).unwrap(), 2);
+    let listed: Vec<_> = fs::read_dir(folder.path().join("run.af.layers")).unwrap().collect();
+    assert_eq!(listed.len(), 1);
+    block_on(storage.delete("run.af.layers/1.layer")).unwrap();
+
     assert_eq!(
         names(&folder),
         ["other.af.tmp-1-0123456789abcdef", "run.af", "run.af.000002", "run.af.tmp", "run.af.tmp-1-short"]

@@ -1,6 +1,9 @@
 //! Whether changes overlap with what others committed, at the level of chunks, attributes and definitions.
 
+use std::sync::Arc;
+
 use array_format_core::format::nodes::NodeRow;
+use array_format_core::schema::{GroupSchema, Schema};
 use array_format_core::{Error, ErrorKind, Result};
 
 use crate::file::ArrayFile;
@@ -29,6 +32,7 @@ impl ArrayFile {
                 "another file was created at this path; open it anew",
             ));
         }
+        let pending = with_root(version, pending).await?;
         check(version, &pending, seen).await?;
         let mut rebased = (*pending).clone();
         for (path, staged) in &mut rebased.nodes {
@@ -44,10 +48,25 @@ impl ArrayFile {
         if state.pending.edits != pending.edits {
             return Ok(false);
         }
-        state.pending = std::sync::Arc::new(rebased);
+        state.pending = Arc::new(rebased);
         state.version = version.clone();
         Ok(true)
     }
+}
+
+/// The root group is always there and gets a row with its first attribute: if others gave it one meanwhile, ours is no new node.
+async fn with_root(version: &Version, pending: Arc<Pending>) -> Result<Arc<Pending>> {
+    let is_new = |staged: &Staged| matches!(staged, Staged::Node(s) if s.origin.is_none() && !s.hides);
+    if !pending.nodes.get("").is_some_and(is_new) || version.node("").await?.is_none_or(|r| r.node.is_none())
+    {
+        return Ok(pending);
+    }
+    let mut changed = (*pending).clone();
+    if let Some(Staged::Node(s)) = changed.nodes.get_mut("") {
+        s.origin = Some(String::new());
+        s.redefined = *s.node.schema != Schema::Group(GroupSchema::default());
+    }
+    Ok(Arc::new(changed))
 }
 
 /// Gives a staged node what others changed of it and we did not.
@@ -62,7 +81,7 @@ fn take_over(staged: &mut StagedNode, node: array_format_core::format::nodes::No
             _ => {}
         }
     }
-    staged.node.keys = std::sync::Arc::new(keys);
+    staged.node.keys = Arc::new(keys);
     staged.keys_below = node.keys;
     staged.node.chunk = node.chunk;
     if !staged.redefined {
@@ -181,7 +200,6 @@ async fn check_node(
 }
 
 async fn check_ancestors(version: &Version, path: &str, seen: u64) -> Result<()> {
-    use array_format_core::schema::Schema;
     for (at, _) in path.match_indices('/') {
         let row = version.node(&path[..at]).await?.filter(|r| r.version > seen);
         if row.and_then(|r| r.node).is_some_and(|n| matches!(*n.schema, Schema::Array(_))) {

@@ -146,7 +146,10 @@ impl Objects {
         }
         let sidecar = names::sidecar(&self.path, file_id, entry.id);
         let object = match self.open_checked(&sidecar, entry).await {
-            Err(e) if e.kind() == ErrorKind::NotFound => self.open_checked(&self.path, entry).await,
+            // A layer that has become the base has no sidecar any more. A detached one is never the base.
+            Err(e) if e.kind() == ErrorKind::NotFound && matches!(entry.id, ObjectId::Layer(_)) => {
+                self.open_checked(&self.path, entry).await
+            }
             other => other,
         };
         let object = object.map_err(|e| match e.kind() {

@@ -160,8 +160,10 @@ impl Storage for LocalStorage {
     }
 
     async fn sweep(&self, path: &str) -> Result<u64> {
-        let target = self.locate_to_write(path)?;
-        temp::sweep(&target).map_err(|e| io_error("sweep the folder of", &self.describe(path), e))
+        let failed = |e| io_error("sweep the folder of", &self.describe(path), e);
+        let beside = temp::sweep(&self.locate_to_write(path)?).map_err(failed)?;
+        // `run.af.layers/7.tmp-...` begins with `run.af` too.
+        Ok(beside + temp::sweep_folders(&self.locate(path)?).map_err(failed)?)
     }
 
     fn describe(&self, path: &str) -> String {

@@ -89,13 +89,39 @@ pub(super) fn sweep(target: &Path) -> io::Result<u64> {
     let (Some(folder), Some(name)) = (target.parent(), target.file_name().and_then(|n| n.to_str())) else {
         return Ok(0);
     };
-    let children = match fs::read_dir(folder) {
-        Ok(children) => children,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
-        Err(e) => return Err(e),
+    sweep_folder(folder, name)
+}
+
+/// As [`sweep`], in the folders beside `target` whose names begin with its name.
+pub(super) fn sweep_folders(target: &Path) -> io::Result<u64> {
+    let (Some(folder), Some(name)) = (target.parent(), target.file_name().and_then(|n| n.to_str())) else {
+        return Ok(0);
     };
     let mut removed = 0;
-    for child in children {
+    for child in children(folder)? {
+        let child = child?;
+        let is_ours = child.file_name().to_str().is_some_and(|n| n.starts_with(name));
+        if is_ours && child.file_type().is_ok_and(|t| t.is_dir()) {
+            removed += sweep_folder(&child.path(), "")?;
+            // As after a deletion: one that is not empty cannot be removed.
+            let _not_empty = fs::remove_dir(child.path());
+        }
+    }
+    Ok(removed)
+}
+
+/// What is in a folder; nothing if there is none.
+fn children(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::DirEntry>> + use<>> {
+    match fs::read_dir(folder) {
+        Ok(children) => Ok(Some(children).into_iter().flatten()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None.into_iter().flatten()),
+        Err(e) => Err(e),
+    }
+}
+
+fn sweep_folder(folder: &Path, name: &str) -> io::Result<u64> {
+    let mut removed = 0;
+    for child in children(folder)? {
         let child = child?;
         let is_ours = child.file_name().to_str().is_some_and(|n| n.starts_with(name) && is_temp(n));
         if !is_ours {

@@ -1,0 +1,65 @@
+//! What the harnesses of `array-format-torture` found, step by step.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::sync::Arc;
+
+use array_format::*;
+use futures::executor::block_on;
+use ndarray::arr1;
+
+const NAME: &str = "run.af";
+
+fn store() -> Arc<dyn Storage> {
+    Arc::new(InMemoryStorage::default())
+}
+
+async fn open(storage: &Arc<dyn Storage>) -> ArrayFile {
+    ArrayFile::open(storage, NAME, FileConfig::default()).await.unwrap()
+}
+
+async fn new_file(storage: &Arc<dyn Storage>) -> ArrayFile {
+    let mut file = ArrayFile::create(storage, NAME, FileConfig::default()).await.unwrap();
+    file.define("a", ArrayDefinition::new::<i64>(vec!["n".into()], vec![4]).chunk_shape(vec![2])).unwrap();
+    file.write_array("a", vec![0], arr1(&[1i64, 2, 3, 4]).into_dyn().view()).await.unwrap();
+    file.flush().await.unwrap();
+    file
+}
+
+#[test]
+fn a_reader_of_a_detached_layer_that_was_collected_is_told_so() {
+    block_on(async {
+        let storage = store();
+        let mut file = new_file(&storage).await;
+        let mut worker = open(&storage).await;
+        worker.write_array("a", vec![0], arr1(&[7i64, 8]).into_dyn().view()).await.unwrap();
+        let receipt = worker.detach().await.unwrap();
+        file.join(&[receipt]).await.unwrap();
+        file.flush().await.unwrap();
+        let reader = open(&storage).await;
+        file.compact().await.unwrap();
+        let e = reader.read_array::<i64>("a", vec![], vec![]).await.unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::SnapshotExpired, "{e}");
+    });
+}
+
+#[test]
+fn the_first_attributes_of_the_root_do_not_overlap_unless_they_have_one_name() {
+    block_on(async {
+        let storage = store();
+        let (mut a, mut b) = (new_file(&storage).await, open(&storage).await);
+        let mut c = open(&storage).await;
+        let mut d = open(&storage).await;
+        a.set_attribute("", "of a", 1i64).await.unwrap();
+        b.set_attribute("", "of b", 2i64).await.unwrap();
+        c.set_attribute("", "of a", 3i64).await.unwrap();
+        d.define_dimension("", "x", 4, false).await.unwrap();
+        a.flush().await.unwrap();
+        b.flush().await.unwrap();
+        assert_eq!(c.flush().await.unwrap_err().kind(), ErrorKind::Conflict);
+        assert_eq!(d.flush().await.unwrap_err().kind(), ErrorKind::Conflict);
+        let names: Vec<String> =
+            open(&storage).await.attributes("").await.unwrap().into_iter().map(|a| a.0).collect();
+        assert_eq!(names, ["of a", "of b"]);
+    });
+}
