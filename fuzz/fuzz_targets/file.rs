@@ -24,7 +24,7 @@ use libfuzzer_sys::fuzz_target;
 use crate::object::Objects;
 use crate::walk::read_everything;
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 8] = [
     "compacted",
     "groups",
     "layers",
@@ -32,7 +32,6 @@ const FILES: [&str; 9] = [
     "tags_detached",
     "runs",
     "compacted_keeping_versions",
-    "every_type",
     "codecs_filters",
 ];
 
@@ -163,41 +162,56 @@ fn edited(base: &Objects, edits: Vec<Edit<'_>>) -> Objects {
     objects
 }
 
-async fn use_it(objects: &Objects) {
+/// Does one thing with a file.
+async fn use_it(objects: &Objects, job: u8) {
     let config = || FileConfig::default().with_cache(DeltaCache::new(1 << 20)).with_clock(|| 0);
-    let _ = read_everything(objects).await;
     let storage: Arc<dyn Storage> = Arc::new(objects.storage());
-    let opened = ArrayFile::open(&storage, objects.path(), config()).await;
-    if let Ok(mut file) = opened {
-        for version in file.versions().await.unwrap_or_default().iter().rev().take(4) {
-            if let Ok(old) = file.at(version.version).await {
-                let _ = old.arrays("").await;
+    let open = || ArrayFile::open(&storage, objects.path(), config());
+    match job % 5 {
+        0 => {
+            let _ = read_everything(objects).await;
+        }
+        1 => {
+            let Ok(file) = open().await else { return };
+            for version in file.versions().await.unwrap_or_default().iter().rev().take(4) {
+                if let Ok(old) = file.at(version.version).await {
+                    let _ = old.arrays("").await;
+                }
+                let _ = file.diff(version.version, file.version()).await;
             }
-            let _ = file.diff(version.version, file.version()).await;
         }
-        // These write, so that others that follow see what they left.
-        let _ = file.compact_with(CompactOptions::default().incremental(true)).await;
-        let _ = file.compact_with(CompactOptions::default().keep_versions(true)).await;
-        let _ = file.garbage_collect(GcOptions::default().dry_run(true)).await;
-        let _ = file.compact().await;
-        if let Ok(file) = ArrayFile::open(&storage, objects.path(), config()).await {
-            let _ = file.list_arrays().await;
+        2 => {
+            let Ok(mut file) = open().await else { return };
+            let _ = file.compact_with(CompactOptions::default().incremental(true)).await;
+            let _ = file.garbage_collect(GcOptions::default().keep_last(1)).await;
+            if let Ok(file) = open().await {
+                let _ = file.list_arrays().await;
+            }
         }
-    }
-    let damaged: Arc<dyn Storage> = Arc::new(objects.storage());
-    let target: Arc<dyn Storage> = Arc::new(InMemoryStorage::new());
-    let report = ArrayFile::repair(&damaged, objects.path(), &target, "saved.af", config()).await;
-    if let Ok(report) = report {
-        let saved = ArrayFile::open(&target, "saved.af", config()).await.unwrap();
-        let verified = saved.verify(Default::default()).await.unwrap();
-        assert!(verified.is_clean(), "{report:?}\n{:?}", verified.damage);
+        3 => {
+            let Ok(mut file) = open().await else { return };
+            let _ = file.compact_with(CompactOptions::default().keep_versions(job > 7)).await;
+            if let Ok(file) = open().await {
+                let _ = file.list_arrays().await;
+            }
+        }
+        _ => {
+            let target: Arc<dyn Storage> = Arc::new(InMemoryStorage::new());
+            let report = ArrayFile::repair(&storage, objects.path(), &target, "saved.af", config()).await;
+            if let Ok(report) = report {
+                let saved = ArrayFile::open(&target, "saved.af", config()).await.unwrap();
+                let verified = saved.verify(Default::default()).await.unwrap();
+                assert!(verified.is_clean(), "{report:?}\n{:?}", verified.damage);
+            }
+        }
     }
 }
 
+// The low half of the first byte chooses the file, the high half what is done with it; the rest are edits.
 fuzz_target!(|input: &[u8]| {
-    let Some((file, rest)) = input.split_first() else { return };
-    let base = &GOLDEN[usize::from(*file) % FILES.len()];
+    let Some((first, rest)) = input.split_first() else { return };
+    let base = &GOLDEN[usize::from(first & 15) % FILES.len()];
     let mut c = Cursor::new(rest);
     let edits: Vec<_> = std::iter::from_fn(|| Edit::read(&mut c)).take(12).collect();
-    block_on(use_it(&edited(base, edits)));
+    block_on(use_it(&edited(base, edits), first >> 4));
 });
