@@ -47,7 +47,7 @@ for name in "${targets[@]}"; do
     end="nothing found"
   else
     found=1 end="FOUND SOMETHING"
-    grep -nE "panicked at|^==[0-9]+==ERROR|SUMMARY|Test unit written" -A2 "$log" | tail -n 30
+    grep -nE "panicked at|^==[0-9]+==ERROR|SUMMARY|Test unit written" -A2 "$log" | tail -n 30 || true
     tail -n 3 "$log"
   fi
   stat() { sed -n "s/^stat::$1: *//p" "$log" | tail -n 1; }
