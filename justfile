@@ -27,3 +27,7 @@ deny:
 
 wasm:
     scripts/test.sh wasm
+
+# not one of CI's: an hour each is `scripts/fuzz.sh`
+fuzz:
+    scripts/test.sh fuzz

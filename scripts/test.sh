@@ -5,7 +5,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
 
-fmt() { cargo fmt --all --check; }
+fmt() {
+  cargo fmt --all --check
+  cargo fmt --check --manifest-path fuzz/Cargo.toml
+}
 lint() { cargo clippy --locked --workspace --all-targets -- -D warnings; }
 doc() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps; }
 deny() { scripts/deny.sh; }
@@ -25,6 +28,9 @@ python() { # the reader written from docs/format.md alone; `af import` against n
   AF="$target/debug/af" .venv/bin/python -m pytest -q tests/python_reader tests/roundtrip
 }
 
+# Only where it is named: builds with a sanitizer double the time of all the others.
+fuzz() { scripts/fuzz.sh 20; }
+
 # Last, so that the summaries end the output.
 tests() {
   # The test of the order of system calls skips itself, and says so, where it is missing.
@@ -41,7 +47,7 @@ stages=("$@")
 [ $# -gt 0 ] || stages=(fmt lint doc deny wasm examples python tests)
 trap '[ $? = 0 ] || echo "== $stage failed"' EXIT
 for stage in "${stages[@]}"; do
-  case $stage in fmt | lint | doc | deny | wasm | examples | python | tests) ;; *) echo "no stage $stage" >&2; exit 2 ;; esac
+  case $stage in fmt | lint | doc | deny | wasm | examples | python | tests | fuzz) ;; *) echo "no stage $stage" >&2; exit 2 ;; esac
   echo "== $stage"
   start=$SECONDS
   "$stage"

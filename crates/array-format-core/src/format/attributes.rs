@@ -96,9 +96,13 @@ pub struct AttributeGroup {
 }
 
 impl AttributeGroup {
-    fn decode(c: &mut Cursor<'_>) -> Result<Self> {
+    /// Reads a group of at most `left` rows: they take no byte each, so that only the page's number of rows bounds all groups.
+    fn decode(c: &mut Cursor<'_>, left: usize) -> Result<Self> {
         let name = c.str()?.to_owned();
         let n = row_count(c)?;
+        if n > left {
+            return Err(Error::corrupt("the attributes of a page have more rows than the page"));
+        }
         let (nodes, version) = (ints(c, n)?, ints(c, n)?);
         if nodes.windows(2).any(|w| w[0] >= w[1]) {
             return Err(Error::corrupt("the nodes of an attribute are not sorted"));
@@ -159,9 +163,15 @@ impl AttributesPage {
         let c = &mut Cursor::new(page);
         let n = enter(c, Table::Attributes)?;
         let count = c.count(4)?;
-        let groups = (0..count).map(|_| AttributeGroup::decode(c)).collect::<Result<Vec<_>>>()?;
+        let mut left = n;
+        let mut groups = Vec::with_capacity(count);
+        for _ in 0..count {
+            let group = AttributeGroup::decode(c, left)?;
+            left -= group.nodes.len();
+            groups.push(group);
+        }
         let sorted = groups.windows(2).all(|w| w[0].name < w[1].name);
-        if !sorted || groups.iter().map(|g| g.nodes.len()).sum::<usize>() != n {
+        if !sorted || left > 0 {
             return Err(Error::corrupt("the attributes of a page are not sorted or not complete"));
         }
         Ok(Self { groups, decoded_bytes: page.len() })
@@ -191,5 +201,34 @@ impl AttributesPage {
     /// Bytes in memory, about.
     pub fn heap_bytes(&self) -> usize {
         self.decoded_bytes * 4 + self.groups.len() * size_of::<AttributeGroup>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::column::MAX_ROWS;
+
+    #[test]
+    fn groups_have_no_more_rows_than_their_page() {
+        let claims = |rows: u64| {
+            let mut page = begin(Table::Attributes, rows as usize);
+            put_varint(&mut page, 2);
+            for name in ["a", "b"] {
+                put_bytes(&mut page, name.as_bytes());
+                put_varint(&mut page, MAX_ROWS / 2);
+                put_ints(&mut page, &(0..MAX_ROWS / 2).collect::<Vec<_>>());
+                put_ints(&mut page, &vec![1; MAX_ROWS as usize / 2]);
+                page.extend([DICTIONARY, 0]);
+                put_ints(&mut page, &vec![0; MAX_ROWS as usize / 2]);
+            }
+            assert!(page.len() < 60, "{}", page.len());
+            AttributesPage::decode(&page)
+        };
+        assert_eq!(claims(MAX_ROWS).unwrap().rows().count() as u64, MAX_ROWS);
+        for rows in [0, 1, MAX_ROWS - 1] {
+            let e = claims(rows).unwrap_err();
+            assert!(e.message().contains("more rows than the page"), "{e}");
+        }
     }
 }

@@ -297,16 +297,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_few_bytes_do_not_claim_a_million_blocks() {
+    fn a_few_bytes_do_not_claim_many_blocks() {
         let codec = Arc::new(CodecRecord { id: 0, name: "none".into(), params: Vec::new() });
         let id = BlockId { object: ObjectId::Layer(1), number: 0 };
         let (offset, stored_bytes, decoded_bytes, frame_bytes, checksum) = (64, 1, 1, 0, 0);
         let block = BlockMeta { id, offset, stored_bytes, decoded_bytes, frame_bytes, codec, checksum };
         let mut out = Vec::new();
         let block = Arc::new(block);
-        put_block_list(&mut out, &vec![block; 1 << 20]);
+        put_block_list(&mut out, &vec![block; 1 << 16]);
         assert!(out.len() < 60, "{}", out.len());
-        assert_eq!(block_list(&mut Cursor::new(&out), 1 << 20).unwrap().len(), 1 << 20);
+        assert_eq!(block_list(&mut Cursor::new(&out), 1 << 16).unwrap().len(), 1 << 16);
         assert!(block_list(&mut Cursor::new(&out), 1000).is_err());
     }
 }

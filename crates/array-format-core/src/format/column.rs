@@ -89,8 +89,9 @@ pub fn ints(c: &mut Cursor<'_>, n: usize) -> Result<Vec<u64>> {
     }
 }
 
-/// Most rows that a page may claim. A constant column takes no byte a row, so that the bytes alone bound nothing.
-pub const MAX_ROWS: u64 = 1 << 20;
+/// Most rows that a page may claim. A constant column takes no byte a row, so that the bytes alone bound nothing: a row of 32
+/// coordinates takes 256 bytes in memory.
+pub const MAX_ROWS: u64 = 1 << 16;
 
 /// Reads a number of rows and bounds it.
 ///
@@ -313,6 +314,17 @@ mod tests {
         let mut out = Vec::new();
         put_ints(&mut out, &(1000..9000).collect::<Vec<_>>());
         assert!(out.len() < 8, "{}", out.len());
+    }
+
+    #[test]
+    fn more_rows_than_a_page_may_have_are_refused() {
+        let claimed = |n: u64| {
+            let mut out = Vec::new();
+            put_varint(&mut out, n);
+            rows(&mut Cursor::new(&out))
+        };
+        assert_eq!(claimed(MAX_ROWS).unwrap() as u64, MAX_ROWS);
+        assert!(claimed(MAX_ROWS + 1).is_err());
     }
 
     #[test]

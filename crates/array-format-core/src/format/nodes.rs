@@ -45,6 +45,9 @@ const TOMBSTONE: u64 = 0;
 const GROUP: u64 = 1;
 const ARRAY: u64 = 2;
 
+/// Most extents that the rows of a page may have together, unless the page has more bytes.
+pub const MAX_EXTENTS: usize = 1 << 21;
+
 /// Encodes rows that are sorted by path.
 pub fn encode(rows: &[NodeRow]) -> Vec<u8> {
     let mut out = begin(Table::Nodes, rows.len());
@@ -141,7 +144,10 @@ impl NodesPage {
             }
             extents.push(end);
         }
-        // Many constant extents take no byte each, but each row of them was paid for; a row has a bounded rank.
+        // Constant extents take no byte each, and many groups can share one definition of many dimensions.
+        if end > MAX_EXTENTS.max(page.len()) {
+            return Err(Error::corrupt(format!("a page of {} bytes with {end} extents", page.len())));
+        }
         let shape = ints(c, end)?;
         let chunks = ChunkColumn::decode(c, n)?;
         let chunk_version = ints(c, chunks.with_chunk())?;
@@ -242,5 +248,32 @@ impl NodesPage {
     /// Bytes in memory, about.
     pub fn heap_bytes(&self) -> usize {
         self.paths.heap_bytes() + self.len() * 48 + self.shape.len() * 8 + self.chunks.heap_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::GroupSchema;
+
+    #[test]
+    fn groups_that_share_many_dimensions_do_not_take_more_memory_than_bounded() {
+        let page = |groups: usize| {
+            let dimensions = vec![String::new(); 4096];
+            let schema = GroupSchema { unlimited: vec![false; dimensions.len()], dimensions };
+            let schema = Arc::new(Schema::Group(schema));
+            let keys = KeySet::default();
+            let row = |i: usize| {
+                let shape = vec![0; schema.rank()];
+                let node = Node { id: 1, schema: schema.clone(), shape, keys: keys.clone(), chunk: None };
+                NodeRow { path: format!("{i:04}"), version: 1, node: Some(node) }
+            };
+            encode(&(0..groups).map(row).collect::<Vec<_>>())
+        };
+        let most = MAX_EXTENTS / 4096;
+        assert!(page(most + 1).len() < 10_000);
+        assert_eq!(NodesPage::decode(&page(most)).unwrap().len(), most);
+        let e = NodesPage::decode(&page(most + 1)).unwrap_err();
+        assert!(e.message().contains("extents"), "{e}");
     }
 }

@@ -204,3 +204,29 @@ impl StatisticsPage {
         self.keys.heap_bytes() + self.statistics.len() * (8 + size_of::<Option<Statistics>>())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cursor::put_varint;
+    use crate::format::column::MAX_ROWS;
+
+    /// A page of tombstones for arrays 0, 1, 2 and so on.
+    fn tombstones(rows: u64) -> Vec<u8> {
+        let mut page = vec![Table::ArrayStatistics.code()];
+        put_varint(&mut page, rows);
+        put_ints(&mut page, &(0..rows).collect::<Vec<_>>());
+        put_ints(&mut page, &vec![1; rows as usize]);
+        put_ints(&mut page, &vec![TOMBSTONE; rows as usize]);
+        (0..4).for_each(|_| put_ints(&mut page, &[]));
+        page
+    }
+
+    #[test]
+    fn a_few_bytes_do_not_claim_100_mb_of_statistics() {
+        let page = tombstones(MAX_ROWS);
+        assert!(page.len() < 40, "{}", page.len());
+        assert!(StatisticsPage::decode(Table::ArrayStatistics, &page).unwrap().heap_bytes() < 16 << 20);
+        assert!(StatisticsPage::decode(Table::ArrayStatistics, &tombstones(1 << 20)).is_err());
+    }
+}

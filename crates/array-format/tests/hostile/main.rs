@@ -6,6 +6,7 @@
 mod mutate;
 mod object;
 mod reading;
+mod walk;
 
 use std::path::Path;
 

@@ -6,7 +6,7 @@ use array_format::storage::{FinishMode, InMemoryStorage, Storage};
 use array_format_core::address::ObjectId;
 use array_format_core::footer::Footer;
 use array_format_core::format::page::{self, PageRef};
-use array_format_core::format::trailer::{RootRef, Trailer};
+use array_format_core::format::trailer::{ObjectKind, RootRef, Trailer};
 use futures::FutureExt;
 
 /// All objects of a file. The base comes first.
@@ -44,16 +44,27 @@ impl Objects {
         storage
     }
 
+    /// Bytes of an object.
+    pub(crate) fn find(&self, id: ObjectId) -> Option<&[u8]> {
+        let is_it = |bytes: &[u8]| {
+            let trailer = Trailer::decode(bytes, bytes.len() as u64).unwrap();
+            id == match trailer.kind {
+                ObjectKind::Layer => ObjectId::Layer(trailer.layer),
+                ObjectKind::Detached => ObjectId::Detached(trailer.write_id),
+            }
+        };
+        self.0.iter().map(|(_, bytes)| bytes.as_slice()).find(|bytes| is_it(bytes))
+    }
+
     fn object(&self, id: ObjectId) -> &[u8] {
-        let layer = |bytes: &Vec<u8>| Trailer::decode(bytes, bytes.len() as u64).unwrap().layer;
-        let found = self.0.iter().find(|(_, bytes)| ObjectId::Layer(layer(bytes)) == id);
-        &found.unwrap().1
+        self.find(id).unwrap()
     }
 
     /// The layer of the newest version.
     pub(crate) fn newest(&self) -> Layer<'_> {
         let trailer = |at: usize| Trailer::decode(&self.0[at].1, self.0[at].1.len() as u64).unwrap();
-        let at = (0..self.0.len()).max_by_key(|at| trailer(*at).layer).unwrap();
+        let layers = (0..self.0.len()).filter(|at| trailer(*at).kind == ObjectKind::Layer);
+        let at = layers.max_by_key(|at| trailer(*at).layer).unwrap();
         let trailer = trailer(at);
         let r = &trailer.root;
         let stored = &self.0[at].1[r.offset as usize..][..r.stored_bytes as usize];

@@ -1,6 +1,5 @@
-//! Random operations against a plain model: after each commit everything that is read equals it.
-
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test")]
+//! The machine that runs operations, and after each commit compares everything that is read with a plain model. The fuzz target
+//! `operations` runs it too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,9 +7,6 @@ use std::sync::Arc;
 use array_format::*;
 use array_format_testkit::CountingStorage;
 use array_format_testkit::model::{Change, Item, Kind, ModelArray, ModelNode, ModelState, check_snapshot};
-use futures::executor::block_on;
-use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 
 const PATHS: [&str; 10] = ["a", "b", "c", "g/a", "g/b", "g/h/a", "g/h", "h/a", "h", "g"];
 const KEYS: [&str; 3] = ["k0", "k1", "k2"];
@@ -681,7 +677,11 @@ impl World {
     }
 }
 
-async fn run(seed: u64, ops: &[(u8, u64)]) {
+/// Operations are below this number.
+pub(crate) const OPERATIONS: u8 = 121;
+
+/// Runs a sequence of operations, each with the seed of its random numbers.
+pub(crate) async fn run(seed: u64, ops: &[(u8, u64)]) {
     let mut world = World::new(seed).await;
     for (op, seed) in ops {
         world.step(*op, *seed).await;
@@ -693,59 +693,4 @@ async fn run(seed: u64, ops: &[(u8, u64)]) {
         let found = world.handles[0].file.at(*version).await.unwrap();
         check_snapshot(&found, &world.versions[version], &world.what()).await;
     }
-}
-
-#[test]
-fn sequences_that_failed_once() {
-    let all: [&[(u8, u64)]; 4] = [
-        // Shrunk to nothing and grown again.
-        &[
-            (0, 4592129141146244777),
-            (20, 8430553153607745951),
-            (78, 0),
-            (40, 7190680864199777533),
-            (40, 1264615524057096915),
-            (99, 0),
-        ],
-        // Two handles compact what only one of them saw promoted.
-        &[
-            (87, 7438475157163845089),
-            (0, 944575532809991358),
-            (78, 214300701955020765),
-            (95, 360565333109842643),
-            (95, 2264087520856264891),
-        ],
-        // Defined under one name by another, and under that name first and then renamed by this one.
-        &[
-            (87, 2150339396400886826),
-            (0, 13516336185948622506),
-            (0, 4085024691900605477),
-            (54, 18081214466787610168),
-        ],
-        // Deleted by one, renamed by another whose tombstone was merged away.
-        &[
-            (0, 2017549846775852079),
-            (78, 0),
-            (87, 4280556241224940586),
-            (54, 14680696464861881267),
-            (78, 4761299133860619167),
-            (87, 6635238000636613286),
-            (60, 16698201227953193913),
-        ],
-    ];
-    all.iter().for_each(|ops| block_on(run(0, ops)));
-}
-
-#[test]
-fn random_operations_leave_what_the_model_says() {
-    let cases = std::env::var("AF_MODEL_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(300);
-    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
-    let ops = prop::collection::vec((0u8..121, any::<u64>()), 1..60);
-    runner
-        .run(&(any::<u64>(), ops), |(seed, ops)| {
-            block_on(run(seed, &ops));
-            Ok(())
-        })
-        .unwrap();
-    println!("{cases} sequences");
 }
