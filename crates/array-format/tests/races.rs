@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use array_format::storage::FinishMode;
 use array_format::*;
 use futures::executor::block_on;
 use ndarray::arr1;
@@ -19,7 +20,11 @@ async fn open(storage: &Arc<dyn Storage>) -> ArrayFile {
 }
 
 async fn new_file(storage: &Arc<dyn Storage>) -> ArrayFile {
-    let mut file = ArrayFile::create(storage, NAME, FileConfig::default()).await.unwrap();
+    new_file_at(storage, NAME).await
+}
+
+async fn new_file_at(storage: &Arc<dyn Storage>, path: &str) -> ArrayFile {
+    let mut file = ArrayFile::create(storage, path, FileConfig::default()).await.unwrap();
     file.define("a", ArrayDefinition::new::<i64>(vec!["n".into()], vec![4]).chunk_shape(vec![2])).unwrap();
     file.write_array("a", vec![0], arr1(&[1i64, 2, 3, 4]).into_dyn().view()).await.unwrap();
     file.flush().await.unwrap();
@@ -40,6 +45,42 @@ fn a_reader_of_a_detached_layer_that_was_collected_is_told_so() {
         file.compact().await.unwrap();
         let e = reader.read_array::<i64>("a", vec![], vec![]).await.unwrap_err();
         assert_eq!(e.kind(), ErrorKind::SnapshotExpired, "{e}");
+    });
+}
+
+#[test]
+fn a_reader_that_meets_a_name_that_was_freed_and_used_again_is_told_that_its_version_is_gone() {
+    block_on(async {
+        let storage = store();
+        let mut file = new_file(&storage).await;
+        file.write_array("a", vec![0], arr1(&[5i64, 6]).into_dyn().view()).await.unwrap();
+        file.flush().await.unwrap();
+        let reader = open(&storage).await;
+        let names: Vec<String> = storage
+            .list("run.af.layers")
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|e| format!("run.af.layers/{}", e.name))
+            .collect();
+        assert_eq!(names.len(), 2);
+        let opened = storage.open(&names[1], 0).await.unwrap().object;
+        let another = opened.read(0..opened.size()).await.unwrap();
+        file.compact().await.unwrap();
+        // A writer that was asleep; it will take its layer away again.
+        storage.put(&names[0], another.clone(), FinishMode::Create).await.unwrap();
+        let e = reader.read_array::<i64>("a", vec![], vec![]).await.unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::SnapshotExpired, "{e}");
+        // But not of a version that is the newest.
+        let mut file = new_file_at(&storage, "b.af").await;
+        file.write_array("a", vec![0], arr1(&[5i64, 6]).into_dyn().view()).await.unwrap();
+        file.flush().await.unwrap();
+        let reader = ArrayFile::open(&storage, "b.af", FileConfig::default()).await.unwrap();
+        let first = storage.list("b.af.layers").await.unwrap().remove(0).name;
+        storage.delete(&format!("b.af.layers/{first}")).await.unwrap();
+        storage.put(&format!("b.af.layers/{first}"), another, FinishMode::Create).await.unwrap();
+        let e = reader.read_array::<i64>("a", vec![], vec![]).await.unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Corrupt, "{e}");
     });
 }
 

@@ -145,39 +145,59 @@ impl Objects {
             return Ok(object.clone());
         }
         let sidecar = names::sidecar(&self.path, file_id, entry.id);
-        let object = match self.open_checked(&sidecar, entry).await {
-            // A layer that has become the base has no sidecar any more. A detached one is never the base.
-            Err(e) if e.kind() == ErrorKind::NotFound && matches!(entry.id, ObjectId::Layer(_)) => {
-                self.open_checked(&self.path, entry).await
+        let mut object = self.open_checked(&sidecar, entry).await;
+        // A layer that has become the base has no sidecar any more. A detached one is never the base.
+        if matches!((&object, entry.id), (Ok(None), ObjectId::Layer(_))) {
+            object = self.open_checked(&self.path, entry).await;
+        }
+        let object = match object.map_err(|e| e.in_layer(entry.id))? {
+            Some(object) => object,
+            None if self.lists(entry).await? => {
+                let sentence = format!(
+                    "{} is not the object that the file's root lists",
+                    self.storage.describe(&sidecar)
+                );
+                return Err(Error::corrupt(sentence).in_layer(entry.id));
             }
-            other => other,
+            None => {
+                return Err(Error::new(
+                    ErrorKind::SnapshotExpired,
+                    "an object of this version is gone: it was collected or replaced; open the file again",
+                )
+                .in_layer(entry.id));
+            }
         };
-        let object = object.map_err(|e| match e.kind() {
-            ErrorKind::NotFound => Error::new(
-                ErrorKind::SnapshotExpired,
-                "an object of this version is gone: it was collected or replaced; open the file again",
-            )
-            .in_layer(entry.id),
-            _ => e.in_layer(entry.id),
-        })?;
         self.remember(entry.write_id, object.clone());
         Ok(object)
     }
 
-    async fn open_checked(&self, path: &str, entry: &ObjectEntry) -> Result<PinnedObject> {
-        let object = self.open_path(path, TRAILER_BYTES as u64).await?;
+    /// The object at `path`, if there is one and it is the one that was meant.
+    ///
+    /// The name of a layer that was collected can be used again for a moment: by a writer that was asleep, until it
+    /// finds that out.
+    async fn open_checked(&self, path: &str, entry: &ObjectEntry) -> Result<Option<PinnedObject>> {
+        let object = match self.open_path(path, TRAILER_BYTES as u64).await {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            object => object?,
+        };
         let size = object.stored().size();
-        let found = Trailer::decode(object.tail(), size).ok().map(|t| t.write_id);
-        if found != Some(entry.write_id) || size != entry.object_bytes {
-            return Err(match entry.id {
-                // At the base's path another layer may stand by now.
-                ObjectId::Layer(_) if path == self.path => Error::not_found("the base was replaced"),
-                _ => Error::corrupt(format!(
-                    "{} is not the object that the file's root lists",
-                    self.storage.describe(path)
-                )),
-            });
+        match Trailer::decode(object.tail(), size) {
+            Ok(t) if t.write_id == entry.write_id && size == entry.object_bytes => Ok(Some(object)),
+            Ok(t) if t.write_id != entry.write_id => Ok(None),
+            _ => Err(Error::corrupt(format!(
+                "{} is not the object that the file's root lists",
+                self.storage.describe(path)
+            ))),
         }
-        Ok(object)
+    }
+
+    /// Whether the newest version needs an object, so that its absence is damage.
+    async fn lists(&self, entry: &ObjectEntry) -> Result<bool> {
+        match super::open_head(self, None).await {
+            Ok(head) => Ok(head.footer.objects.iter().any(|o| o.write_id == entry.write_id)),
+            // The whole file is gone.
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 }
