@@ -163,8 +163,10 @@ async fn unneeded(
     listing: &[ListEntry],
 ) -> Result<Vec<(String, u64)>> {
     let file_id = head.file_id;
+    // Listed after the head was read: a version that came between the two can need what was detached before.
+    let versions = objects.list().await?;
     let mut kept: BTreeSet<u64> =
-        layers_of(listing, &file_id).into_iter().map(|l| l.0).filter(|n| *n >= floor).collect();
+        layers_of(&versions, &file_id).into_iter().map(|l| l.0).filter(|n| *n >= floor).collect();
     kept.insert(head.footer.version);
     if head.base >= floor {
         kept.insert(head.base);

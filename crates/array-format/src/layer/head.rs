@@ -202,6 +202,8 @@ async fn try_open(objects: &Objects, version: Option<u64>) -> Result<Option<Head
     let wanted = head.footer.version;
     match missing(&head, &found.layers) {
         None => Ok(Some(head)),
+        // A listing need not be of one moment: a layer that came while others went can be missing from it.
+        Some(_) if layers_of(&objects.list().await?, &file_id) != found.layers => Ok(None),
         Some(n) if version.is_some() => Err(Error::new(
             ErrorKind::SnapshotExpired,
             format!("version {wanted} cannot be read any more: its layer {n} was collected"),
