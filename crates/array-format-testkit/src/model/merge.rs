@@ -20,10 +20,19 @@ fn by_id(state: &ModelState) -> BTreeMap<u64, (&String, &ModelNode)> {
     state.nodes.iter().map(|(path, node)| (node.id, (path, node))).collect()
 }
 
+/// The root group is always there, and the same for all, whether it has anything of its own or not.
+fn with_root(state: &ModelState) -> ModelState {
+    let mut state = state.clone();
+    let root = state.nodes.entry(String::new()).or_insert_with(|| ModelNode::new(None));
+    root.id = 0;
+    state
+}
+
 impl ModelState {
     /// Changes of two writers to the same version, if they do not overlap.
     pub fn merge(base: &Self, mine: &Self, theirs: &Self) -> Option<Self> {
-        let (b, m, t) = (by_id(base), by_id(mine), by_id(theirs));
+        let (b, m, t) = (with_root(base), with_root(mine), with_root(theirs));
+        let (b, m, t) = (by_id(&b), by_id(&m), by_id(&t));
         let mut merged = Self::default();
         let mut ids: Vec<u64> = b.keys().chain(m.keys()).chain(t.keys()).copied().collect();
         ids.sort_unstable();
@@ -48,6 +57,9 @@ impl ModelState {
             {
                 return None;
             }
+        }
+        if ![base, mine, theirs].iter().any(|s| s.nodes.contains_key("")) {
+            merged.nodes.remove("");
         }
         let inside = merged.nodes.keys().any(|path| merged.inside_array(path));
         (!inside).then_some(merged)

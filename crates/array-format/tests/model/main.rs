@@ -12,7 +12,7 @@ use world::{OPERATIONS, run};
 
 #[test]
 fn sequences_that_failed_once() {
-    let all: [&[(u8, u64)]; 4] = [
+    let all: [&[(u8, u64)]; 5] = [
         // Shrunk to nothing and grown again.
         &[
             (0, 4592129141146244777),
@@ -46,6 +46,17 @@ fn sequences_that_failed_once() {
             (78, 4761299133860619167),
             (87, 6635238000636613286),
             (60, 16698201227953193913),
+        ],
+        // A worker gave an attribute to a group whose arrays were renamed away before the layer was joined.
+        &[
+            (0, 856418386391868200),
+            (0, 12951502757046847010),
+            (0, 4831654000429423893),
+            (0, 13582800451634647899),
+            (78, 0),
+            (100, 12608206310735673664),
+            (54, 15981649186537886561),
+            (106, 0),
         ],
     ];
     all.iter().for_each(|ops| block_on(run(0, ops)));

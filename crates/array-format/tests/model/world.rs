@@ -327,6 +327,10 @@ impl World {
                         twice.insert(path.clone());
                         true
                     }
+                    // A group that was there only by what it held gets a row with its first attribute, also if that was moved away meanwhile.
+                    Change::Attribute(path, ..) if state.is_free(path) && !state.is_group(path) => {
+                        state.apply(&Change::Put(path.clone(), ModelNode::new(None))) && state.apply(c)
+                    }
                     c => state.apply(c),
                 });
                 assert!(applied, "joined what cannot be applied\n{what}");
