@@ -1,5 +1,6 @@
 //! What an index says of a block: `docs/format.md` sections 4 (block list) and 9.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use crate::address::{BlockId, ChunkAddress};
@@ -65,6 +66,14 @@ impl BlockMeta {
     /// First byte after the block in its object.
     pub fn end(&self) -> u64 {
         self.offset.saturating_add(self.stored_bytes)
+    }
+
+    /// A number, never 0, that two descriptions share if they are equal, and else hardly ever: for comparing with descriptions that are
+    /// not kept. Of this process only.
+    pub fn fingerprint(&self) -> u32 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        (hasher.finish() as u32).max(1)
     }
 }
 

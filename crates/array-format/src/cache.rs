@@ -28,6 +28,8 @@ pub(crate) struct Key {
     pub(crate) offset: u64,
     pub(crate) stored_bytes: u64,
     pub(crate) checksum: u32,
+    /// Of a block: damaged indexes may describe one block in two ways.
+    pub(crate) fingerprint: u32,
 }
 
 /// A decoded thing.

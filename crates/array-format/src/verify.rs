@@ -25,6 +25,7 @@ use crate::index::Version;
 use crate::index::scan::KeyRange;
 use crate::read::View;
 use crate::read::view::ChunkSource;
+use crate::write::paged::Paged;
 use crate::write::pending::grid;
 
 /// How thoroughly to check.
@@ -83,8 +84,9 @@ impl ArrayFile {
         // A cache of its own, and small: what is verified is the file.
         version.config = Arc::new((*version.config).clone().with_cache(crate::DeltaCache::new(8 << 20)));
         let mut report = VerifyReport::default();
+        let mut tables = HashMap::new();
         for entry in &version.head.footer.objects {
-            let checked = version.check_layer(entry.id, &mut report).await;
+            let checked = version.check_layer(entry.id, &mut tables, &mut report).await;
             match checked {
                 Err(e) if matches!(e.kind(), ErrorKind::Unavailable | ErrorKind::PermissionDenied) => {
                     return Err(e);
@@ -99,13 +101,18 @@ impl ArrayFile {
             }
         }
         let view = View { version, pending: Arc::default() };
-        view.check_nodes(options, &mut report).await;
+        view.check_nodes(options, &tables, &mut report).await;
         Ok(report)
     }
 }
 
+/// The fingerprints of the blocks that stand in the block tables of whole layers, by number.
+type Tables = HashMap<ObjectId, Paged<u32>>;
+
 impl Version {
-    async fn check_layer(&self, id: ObjectId, report: &mut VerifyReport) -> Result<()> {
+    async fn check_layer(&self, id: ObjectId, tables: &mut Tables, report: &mut VerifyReport) -> Result<()> {
+        let damage_before = report.damage.len();
+        let mut fingerprints = Paged::default();
         let entry = self.entry(id)?;
         let object = self.objects.get(&self.head.file_id, &entry).await?;
         let header = object.read(0..HEADER_BYTES as u64).await?;
@@ -146,10 +153,14 @@ impl Version {
                     report.damage.push(self.at_block(Error::corrupt("a block table out of order"), &block));
                 }
                 next = block.id.number.saturating_add(1);
+                *fingerprints.slot(block.id.number) = block.fingerprint();
                 let checked = self.check_block(&block).await;
                 report.note(checked);
                 report.blocks += 1;
             }
+        }
+        if report.damage.len() == damage_before {
+            tables.insert(id, fingerprints);
         }
         Ok(())
     }
@@ -203,7 +214,7 @@ impl Version {
 }
 
 impl View {
-    async fn check_nodes(&self, options: VerifyOptions, report: &mut VerifyReport) {
+    async fn check_nodes(&self, options: VerifyOptions, tables: &Tables, report: &mut VerifyReport) {
         let rows = self.version.rows::<NodeRow>(Table::Nodes, KeyRange::all()).await;
         // Damage of pages was noted already.
         let Ok(rows) = rows else { return };
@@ -223,7 +234,7 @@ impl View {
                     .push(place(Error::corrupt(format!("node id {} is given twice or too high", node.id))));
             }
             report.note(self.attributes(&node).await.map_err(place));
-            self.check_array(&path, &node, options, &mut live, report).await;
+            self.check_array(&path, &node, options, tables, &mut live, report).await;
         }
         let footer = &self.version.head.footer;
         if (arrays, groups) != (footer.arrays, footer.groups) {
@@ -250,6 +261,7 @@ impl View {
         path: &str,
         node: &Node,
         options: VerifyOptions,
+        tables: &Tables,
         live: &mut HashMap<ObjectId, u64>,
         report: &mut VerifyReport,
     ) {
@@ -268,6 +280,11 @@ impl View {
             let bytes = live.entry(chunk.block.id.object).or_default();
             *bytes = bytes.saturating_add(chunk.length);
             let at = |e: Error| place(self.version.at_block(e, &chunk.block));
+            let id = chunk.block.id;
+            if tables.get(&id.object).is_some_and(|t| t.get(id.number) != chunk.block.fingerprint()) {
+                let e = "the index describes a block otherwise than the block table of its layer";
+                report.damage.push(at(Error::corrupt(e)));
+            }
             let elements = async {
                 let n = element_count(&grid.extents(&coords))?;
                 self.check_place(&chunk)?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use array_format_core::address::ObjectId;
+use array_format_core::block::BlockMeta;
 use array_format_core::footer::ObjectEntry;
 use array_format_core::format::attributes::AttributesPage;
 use array_format_core::format::chunks::ChunksPage;
@@ -57,9 +58,16 @@ impl Version {
         })
     }
 
-    pub(crate) fn key(&self, object: ObjectId, offset: u64, stored_bytes: u64, checksum: u32) -> Result<Key> {
-        let write_id = self.entry(object)?.write_id;
-        Ok(Key { write_id, object, offset, stored_bytes, checksum })
+    fn page_key(&self, r: &PageRef) -> Result<Key> {
+        let write_id = self.entry(r.object)?.write_id;
+        let (object, offset, stored_bytes, checksum) = (r.object, r.offset, r.stored_bytes, r.checksum);
+        Ok(Key { write_id, object, offset, stored_bytes, checksum, fingerprint: 0 })
+    }
+
+    pub(crate) fn block_key(&self, b: &BlockMeta) -> Result<Key> {
+        let write_id = self.entry(b.id.object)?.write_id;
+        let (object, offset, stored_bytes, checksum) = (b.id.object, b.offset, b.stored_bytes, b.checksum);
+        Ok(Key { write_id, object, offset, stored_bytes, checksum, fingerprint: b.fingerprint() })
     }
 
     /// Reads bytes of an object of this version.
@@ -77,7 +85,7 @@ impl Version {
 
     /// A page, from the cache or the layer. At most one request, two if its layer was not open yet.
     pub(crate) async fn page<P: Page>(&self, table: Table, r: &PageRef) -> Result<Arc<P>> {
-        let key = self.key(r.object, r.offset, r.stored_bytes, r.checksum)?;
+        let key = self.page_key(r)?;
         let load = async {
             let stored = self.read(r.object, r.offset..r.end()).await?;
             let decoded = page::open(&stored, r.codec, r.decoded_bytes, r.checksum, "an index page");

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use array_format_core::address::BlockId;
 use array_format_core::block::{BlockMeta, ChunkRef};
 use array_format_core::buffer::{Elements, Values, Variable, zeroed};
 use array_format_core::checksum::{check_earned, verify};
@@ -130,7 +129,7 @@ impl View {
             for coords in grid.cells_of(region)? {
                 if let ChunkSource::Stored(chunk) = self.chunk(&array.node, &coords).await?
                     && chunk.block.frame_bytes == 0
-                    && seen.insert(chunk.block.id)
+                    && seen.insert(chunk.block.clone())
                 {
                     blocks.push(chunk.block);
                 }
@@ -291,11 +290,8 @@ impl Version {
             })
         };
         let mut seen = HashSet::new();
-        let shared: Vec<Arc<BlockMeta>> = stored()
-            .map(|s| &s.0.block)
-            .filter(|b| b.frame_bytes == 0 && seen.insert(b.id))
-            .cloned()
-            .collect();
+        let shared: Vec<Arc<BlockMeta>> =
+            stored().map(|s| &s.0.block).filter(|b| b.frame_bytes == 0 && seen.insert(*b)).cloned().collect();
         let blocks = if shared.is_empty() { HashMap::new() } else { self.blocks(&shared).await? };
         let frames = self
             .load_frames(schema, &stored().filter(|s| s.0.block.frame_bytes > 0).collect::<Vec<_>>())
@@ -307,7 +303,7 @@ impl Version {
                     ChunkSource::Staged(e) => Loaded::Staged(e.clone()),
                     ChunkSource::Unwritten | ChunkSource::Elsewhere(_) => Loaded::Unwritten,
                     ChunkSource::Stored(c) if c.block.frame_bytes == 0 => {
-                        let bytes = blocks.get(&c.block.id).cloned();
+                        let bytes = blocks.get(&c.block).cloned();
                         Loaded::Block(
                             c.clone(),
                             bytes.ok_or_else(|| Error::corrupt("a block was not loaded"))?,
@@ -439,7 +435,7 @@ fn put_elements(plan: &CopyPlan, e: &Elements, target: &mut Target<'_>, size: us
     }
 }
 
-fn chunk_bytes<'b>(chunk: &ChunkRef, blocks: &'b HashMap<BlockId, Bytes>) -> Result<&'b [u8]> {
-    let block = blocks.get(&chunk.block.id).ok_or_else(|| Error::corrupt("a block was not loaded"))?;
+fn chunk_bytes<'b>(chunk: &ChunkRef, blocks: &'b HashMap<Arc<BlockMeta>, Bytes>) -> Result<&'b [u8]> {
+    let block = blocks.get(&chunk.block).ok_or_else(|| Error::corrupt("a block was not loaded"))?;
     slice(chunk, block)
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use array_format_core::address::{BlockId, ObjectId};
+use array_format_core::address::ObjectId;
 use array_format_core::block::{BlockMeta, ChunkRef};
 use array_format_core::buffer::zeroed;
 use array_format_core::checksum::{check_earned, verify};
@@ -95,29 +95,29 @@ impl Version {
     }
 
     /// The decoded bytes of unframed blocks, from the cache or their layers.
-    pub(crate) async fn blocks(&self, wanted: &[Arc<BlockMeta>]) -> Result<HashMap<BlockId, Bytes>> {
+    pub(crate) async fn blocks(&self, wanted: &[Arc<BlockMeta>]) -> Result<HashMap<Arc<BlockMeta>, Bytes>> {
         let mut found = HashMap::new();
         let mut missing: Vec<&Arc<BlockMeta>> = Vec::new();
         for block in wanted {
-            let key = self.key(block.id.object, block.offset, block.stored_bytes, block.checksum)?;
+            let key = self.block_key(block)?;
             match self.config.cache.get(&key) {
                 Some(Cached::Block(bytes)) => {
                     self.objects.counting.cache_hits.fetch_add(1, Ordering::Relaxed);
-                    found.insert(block.id, bytes);
+                    found.insert(block.clone(), bytes);
                 }
                 _ => missing.push(block),
             }
         }
         if let [block] = missing[..] {
             // One block: concurrent readers of it wait for each other.
-            let key = self.key(block.id.object, block.offset, block.stored_bytes, block.checksum)?;
+            let key = self.block_key(block)?;
             let load = async {
                 let stored = self.read(block.id.object, block.offset..block.end()).await;
                 let stored = stored.map_err(|e| self.at_block(e, block))?;
                 Ok(Cached::Block(self.decode_block(block, &stored)?))
             };
             if let Cached::Block(bytes) = self.config.cache.get_or_load(&key, load).await? {
-                found.insert(block.id, bytes);
+                found.insert(block.clone(), bytes);
                 return Ok(found);
             }
             return Err(
@@ -129,9 +129,9 @@ impl Version {
         let jobs: Vec<(&Arc<BlockMeta>, Bytes)> = missing.into_iter().zip(stored).collect();
         let decoded = parallel(&jobs, |(block, stored)| self.decode_block(block, stored))?;
         for ((block, _), bytes) in jobs.into_iter().zip(decoded) {
-            let key = self.key(block.id.object, block.offset, block.stored_bytes, block.checksum)?;
+            let key = self.block_key(block)?;
             self.config.cache.insert(key, Cached::Block(bytes.clone()));
-            found.insert(block.id, bytes);
+            found.insert(block.clone(), bytes);
         }
         Ok(found)
     }

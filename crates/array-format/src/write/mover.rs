@@ -21,8 +21,11 @@ const BATCH_BYTES: u64 = 16 << 20;
 /// Where a block went.
 #[derive(Debug, Clone, Copy, Default)]
 struct Moved {
-    /// 1 + its new number; 0: not moved.
-    number: u64,
+    /// Its new number.
+    number: u32,
+    /// Of the description that it had; 0: not moved. In a damaged file two chunks may describe one block differently: each gets what it
+    /// describes.
+    fingerprint: u32,
     offset: u64,
 }
 
@@ -69,7 +72,10 @@ impl<'a> Mover<'a> {
 
     fn moved(&self, block: &BlockMeta, to: ObjectId) -> Option<Arc<BlockMeta>> {
         let moved = self.objects.get(&block.id.object)?.moved.get(block.id.number);
-        let id = BlockId { object: to, number: moved.number.checked_sub(1)? };
+        if moved.fingerprint != block.fingerprint() {
+            return None;
+        }
+        let id = BlockId { object: to, number: moved.number.into() };
         Some(Arc::new(BlockMeta { id, offset: moved.offset, ..block.clone() }))
     }
 
@@ -95,18 +101,18 @@ impl<'a> Mover<'a> {
     async fn place_batch(&mut self, chunks: &mut [&mut ChunkRef], sink: &mut LayerSink) -> Result<()> {
         let mut wanted: Vec<Arc<BlockMeta>> = Vec::new();
         for chunk in chunks.iter() {
-            let known = wanted.last().is_some_and(|b| b.id == chunk.block.id);
+            let known = wanted.last().is_some_and(|b| *b == chunk.block);
             if !known && self.moved(&chunk.block, sink.object()).is_none() {
                 wanted.push(chunk.block.clone());
             }
         }
         wanted.sort_by_key(|b| b.id);
-        wanted.dedup_by_key(|b| b.id);
+        wanted.dedup();
         let stretches: Vec<Stretch> =
             wanted.iter().map(|b| Stretch { object: b.id.object, range: b.offset..b.end() }).collect();
-        let stored: HashMap<BlockId, Bytes> =
-            wanted.iter().map(|b| b.id).zip(self.version.fetch(&stretches).await?).collect();
-        let mut decoded: HashMap<BlockId, Bytes> = HashMap::new();
+        let stored: HashMap<Arc<BlockMeta>, Bytes> =
+            wanted.into_iter().zip(self.version.fetch(&stretches).await?).collect();
+        let mut decoded: HashMap<Arc<BlockMeta>, Bytes> = HashMap::new();
         for i in 0..chunks.len() {
             let block = chunks[i].block.clone();
             if let Some(moved) = self.moved(&block, sink.object()) {
@@ -114,11 +120,11 @@ impl<'a> Mover<'a> {
                 continue;
             }
             let at = |e: Error| self.version.at_block(e, &block);
-            let bytes = stored.get(&block.id).ok_or_else(|| at(Error::corrupt("a block was not read")))?;
+            let bytes = stored.get(&block).ok_or_else(|| at(Error::corrupt("a block was not read")))?;
             if self.is_mostly_dead(&block) {
-                let decoded = match decoded.get(&block.id) {
+                let decoded = match decoded.get(&block) {
                     Some(decoded) => decoded,
-                    None => decoded.entry(block.id).or_insert(self.version.decode_block(&block, bytes)?),
+                    None => decoded.entry(block.clone()).or_insert(self.version.decode_block(&block, bytes)?),
                 };
                 let bytes = slice(chunks[i], decoded).map_err(at)?.to_vec();
                 self.gather(i, &bytes, chunks, sink).await?;
@@ -138,8 +144,11 @@ impl<'a> Mover<'a> {
                 checksum: block.checksum,
             };
             let new = sink.put_block(ready).await?;
-            *self.objects.entry(block.id.object).or_default().moved.slot(block.id.number) =
-                Moved { number: new.id.number + 1, offset: new.offset };
+            // Of 4,294,967,296 blocks before it, in one layer, the price is a second copy.
+            if let Ok(number) = u32::try_from(new.id.number) {
+                *self.objects.entry(block.id.object).or_default().moved.slot(block.id.number) =
+                    Moved { number, fingerprint: block.fingerprint(), offset: new.offset };
+            }
             chunks[i].block = new;
         }
         let codecs: Vec<_> = self.gathered.keys().cloned().collect();
