@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use array_format::*;
 use array_format_testkit::CountingStorage;
@@ -104,7 +105,19 @@ impl World {
             1 => FileConfig::new(Lz4Codec),
             _ => FileConfig::default(),
         };
-        let config = config.with_block_bytes(1 << dice.roll(12)).with_frame_bytes(1 << 10);
+        // One seed, one run: what is found can be found again.
+        let next = AtomicU64::new(1);
+        let ids = move || {
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            (u128::from(seed) << 64 | u128::from(n))
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+                .to_le_bytes()
+        };
+        let config = config
+            .with_ids(ids)
+            .with_clock(|| 0)
+            .with_block_bytes(1 << dice.roll(12))
+            .with_frame_bytes(1 << 10);
         let file = ArrayFile::create(&storage, NAME, config.clone()).await.unwrap();
         let state = ModelState::default();
         let handle = Handle {
