@@ -253,6 +253,13 @@ impl View {
                 let e = format!("{found} live bytes, the root says {}", o.live_bytes);
                 report.damage.push(self.version.in_file(Error::corrupt(e).in_layer(o.id)));
             }
+            if found > o.decoded_bytes {
+                let e = format!(
+                    "{found} live bytes in blocks of {} decoded bytes: chunks overlap",
+                    o.decoded_bytes
+                );
+                report.damage.push(self.version.in_file(Error::corrupt(e).in_layer(o.id)));
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! From pending chunks to blocks of the layer that is written.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use array_format_core::Result;
@@ -68,7 +68,11 @@ async fn copy(
 ) -> Result<()> {
     while let Some(version) = copies.first().and_then(|c| c.1.from.as_ref()) {
         let same = |p: &Placed| p.from.as_ref().is_some_and(|v| Arc::ptr_eq(&v.head, &version.head));
-        let (now, later): (Vec<_>, Vec<_>) = copies.into_iter().partition(|c| same(c.1));
+        // What is copied to two places is stored twice: no byte of a layer belongs to two chunks, so that live bytes can be counted.
+        let mut seen = HashSet::new();
+        let (now, later): (Vec<_>, Vec<_>) = copies
+            .into_iter()
+            .partition(|(_, placed)| same(placed) && seen.insert((&placed.chunk.block, placed.chunk.offset)));
         let mut mover = Mover::new(version);
         let mut chunks: Vec<ChunkRef> = now.iter().map(|c| c.1.chunk.clone()).collect();
         chunks.iter().for_each(|c| mover.count(c));

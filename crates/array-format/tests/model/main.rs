@@ -12,7 +12,7 @@ use world::{OPERATIONS, run};
 
 #[test]
 fn sequences_that_failed_once() {
-    let all: [&[(u8, u64)]; 5] = [
+    let all: [&[(u8, u64)]; 6] = [
         // Shrunk to nothing and grown again.
         &[
             (0, 4592129141146244777),
@@ -57,6 +57,14 @@ fn sequences_that_failed_once() {
             (100, 12608206310735673664),
             (54, 15981649186537886561),
             (106, 0),
+        ],
+        // Copied twice in one commit.
+        &[
+            (0, 21719977125902051),
+            (20, 255465285394569757),
+            (78, 0),
+            (112, 2773684915677540091),
+            (112, 381121730733181223),
         ],
     ];
     all.iter().for_each(|ops| block_on(run(0, ops)));
