@@ -8,6 +8,7 @@ use array_format_testkit::model::{Kind, ModelState};
 use array_format_testkit::{FailingStorage, PowerLossStorage};
 use futures::executor::block_on;
 
+use crate::disk::{self, Disk};
 use crate::dropped::poll_times;
 use crate::fault::{Fault, every_fault, set};
 use crate::operations::{Before, Operation, Subject};
@@ -99,15 +100,19 @@ async fn next_commit_after_power_loss(
     cases
 }
 
-async fn with_fault(operation: Operation, fault: Option<Fault>, losses: &Cell<u64>) -> Vec<String> {
-    let what = format!("{operation:?}, {fault:?}");
-    let power = PowerLossStorage::new();
-    let disk: Arc<dyn Storage> = Arc::new(power.clone());
-    let before = operation.prepare(&disk).await;
+async fn with_fault(
+    on: disk::Kind,
+    operation: Operation,
+    fault: Option<Fault>,
+    losses: &Cell<u64>,
+) -> Vec<String> {
+    let what = format!("{on:?}, {operation:?}, {fault:?}");
+    let Disk { storage: disk, power, .. } = &Disk::new(on);
+    let before = operation.prepare(disk).await;
     let reader = match &before.state {
         None => None,
         Some(state) => {
-            let reader = fresh(&disk, &what).await;
+            let reader = fresh(disk, &what).await;
             shows(&reader, state, &what).await;
             Some(reader)
         }
@@ -122,14 +127,17 @@ async fn with_fault(operation: Operation, fault: Option<Fault>, losses: &Cell<u6
         use ErrorKind::{AlreadyExists, Conflict, Unavailable};
         assert!(matches!(e.kind(), Unavailable | AlreadyExists | Conflict), "{what}: {e:?}");
     }
-    let mut found = look(&disk, &subject, result.is_ok(), &what).await;
+    let mut found = look(disk, &subject, result.is_ok(), &what).await;
     if fault.is_none_or(|f| !f.dies) {
-        found = try_again(&disk, &mut subject, &what).await;
+        found = try_again(disk, &mut subject, &what).await;
     }
-    let lost = next_commit_after_power_loss(&power, found.as_ref(), &what).await;
-    let state = next_commit(&disk, found.as_ref(), &what).await;
-    let lost_later = next_commit_after_power_loss(&power, Some(&state), &what).await;
-    losses.set(losses.get() + lost + lost_later);
+    if let Some(power) = power {
+        losses.set(losses.get() + next_commit_after_power_loss(power, found.as_ref(), &what).await);
+    }
+    let state = next_commit(disk, found.as_ref(), &what).await;
+    if let Some(power) = power {
+        losses.set(losses.get() + next_commit_after_power_loss(power, Some(&state), &what).await);
+    }
     // Whoever had the file open before reads on in what they opened.
     if let (Some(reader), Some(state)) = (reader, &before.state) {
         shows(&reader, state, &what).await;
@@ -157,18 +165,37 @@ async fn without_power(operation: Operation, before: &Before, prepared: &PowerLo
     cases
 }
 
-#[test]
-fn whatever_fails_the_file_is_as_before_or_as_after_and_the_next_commit_works() {
+/// Whatever fails, the file is as before or as after, and the next commit works.
+fn fails_everywhere(on: disk::Kind) {
     block_on(async {
         let (mut all, losses) = (0, Cell::new(0));
         for operation in Operation::ALL {
-            let cases = every_fault(|fault| with_fault(operation, fault, &losses)).await;
-            println!("{operation:?}: {cases} cases");
+            let cases = every_fault(|fault| with_fault(on, operation, fault, &losses)).await;
+            println!("{on:?}, {operation:?}: {cases} cases");
             all += cases;
         }
-        println!("{all} cases of failing operations, with {} losses of power afterwards", losses.get());
+        println!(
+            "{on:?}: {all} cases of failing operations, with {} losses of power afterwards",
+            losses.get()
+        );
         assert!(all > 500);
+        assert_eq!(losses.get() > 1000, on == disk::Kind::Memory);
     });
+}
+
+#[test]
+fn whatever_fails_in_memory_the_file_is_as_before_or_as_after_and_the_next_commit_works() {
+    fails_everywhere(disk::Kind::Memory);
+}
+
+#[test]
+fn whatever_fails_on_a_local_disk_the_file_is_as_before_or_as_after_and_the_next_commit_works() {
+    fails_everywhere(disk::Kind::Local);
+}
+
+#[test]
+fn whatever_fails_on_an_object_store_the_file_is_as_before_or_as_after_and_the_next_commit_works() {
+    fails_everywhere(disk::Kind::ObjectStore);
 }
 
 /// A folder or file that cannot be made durable: an error comes back, and what is seen may be lost with the power. Whatever was acknowledged may not.
