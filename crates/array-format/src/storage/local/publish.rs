@@ -107,10 +107,13 @@ pub(super) fn delete(target: &Path, shown: &str) -> Result<()> {
     }
 }
 
-/// Makes the name of `target` durable.
+/// Makes the name of `target` durable. If its folder is gone, others have deleted what was just published in it, and all else: there is
+/// nothing to make durable.
 pub(super) fn sync_name(target: &Path, shown: &str) -> Result<()> {
-    let Some(folder) = target.parent() else { return Ok(()) };
-    sys::sync_folder(folder).map_err(|e| io_error("make durable the name of", shown, e))
+    match target.parent().map_or(Ok(()), sys::sync_folder) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error("make durable the name of", shown, e)),
+        _ => Ok(()),
+    }
 }
 
 /// Makes the file at `target` durable with its name, and the name of its folder.

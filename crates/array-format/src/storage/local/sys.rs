@@ -30,6 +30,14 @@ pub(super) fn same_file(a: &Metadata, b: &Metadata) -> bool {
     identity(a) == identity(b)
 }
 
+/// Which folder it is: another one that later has the same name has another number or another time of birth. `None` where births are not
+/// recorded.
+pub(super) fn folder_id(folder: &Path) -> Option<(u64, u64, SystemTime)> {
+    let metadata = fs::metadata(folder).ok()?;
+    let (device, inode) = identity(&metadata);
+    Some((device, inode, metadata.created().ok()?))
+}
+
 #[cfg(unix)]
 fn identity(metadata: &Metadata) -> (u64, u64) {
     use std::os::unix::fs::MetadataExt;

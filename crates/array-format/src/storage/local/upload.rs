@@ -1,10 +1,11 @@
 //! A file on its way: written beside its target, published by name.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use array_format_core::Result;
 use async_trait::async_trait;
@@ -30,8 +31,9 @@ pub(super) struct LocalUpload {
     has_failed: bool,
 }
 
-/// Folders whose own names are known to be durable. One that is there may have been created by another process that has not synced it yet.
-pub(super) type DurableFolders = Arc<Mutex<HashSet<PathBuf>>>;
+/// Folders whose own names are known to be durable, and which folders these were: another process may have removed one, and created it
+/// again without having synced it yet.
+pub(super) type DurableFolders = Arc<Mutex<HashMap<PathBuf, (u64, u64, SystemTime)>>>;
 
 impl LocalUpload {
     /// Creates the temporary file, and the folders above it where they are missing.
@@ -45,9 +47,11 @@ impl LocalUpload {
         let Some((folder, above)) = self.target.parent().and_then(|f| Some((f, f.parent()?))) else {
             return Ok(());
         };
-        if !self.folders.lock().contains(folder) {
+        // The temporary file in it keeps it from being removed meanwhile.
+        let id = sys::folder_id(folder);
+        if id.is_none() || self.folders.lock().get(folder) != id.as_ref() {
             sys::sync_folder(above).map_err(|e| io_error("make durable the folder of", &self.shown, e))?;
-            self.folders.lock().insert(folder.to_owned());
+            self.folders.lock().extend(id.map(|id| (folder.to_owned(), id)));
         }
         Ok(())
     }
@@ -98,5 +102,44 @@ impl Upload for LocalUpload {
 
     async fn abort(self: Box<Self>) -> Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn finish(target: &std::path::Path, folders: &DurableFolders) {
+        let mut upload = LocalUpload::start(target.to_owned(), "shown".into(), folders.clone()).unwrap();
+        upload.publish(&FinishMode::Create).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_others_removed_and_created_again_is_made_durable_again() {
+        let above = tempfile::tempdir().unwrap();
+        let (folder, folders) = (above.path().join("run.af.layers"), DurableFolders::default());
+        finish(&folder.join("1"), &folders);
+        let first = folders.lock()[&folder];
+        finish(&folder.join("2"), &folders);
+        assert_eq!(folders.lock()[&folder], first);
+        fs::remove_dir_all(&folder).unwrap();
+        // Births are recorded to the tick of the kernel's clock.
+        std::thread::sleep(Duration::from_millis(20));
+        fs::create_dir(&folder).unwrap();
+        finish(&folder.join("3"), &folders);
+        assert_ne!(folders.lock()[&folder], first);
+        assert_eq!(sys::folder_id(&folder), Some(folders.lock()[&folder]));
+    }
+
+    #[test]
+    fn what_others_deleted_with_its_folder_needs_no_sync() {
+        let above = tempfile::tempdir().unwrap();
+        let target = above.path().join("run.af.layers").join("1");
+        publish::sync_name(&target, "shown").unwrap();
+        fs::write(above.path().join("run.af.layers"), "no folder").unwrap();
+        assert!(publish::sync_name(&target.join("2"), "shown").is_err());
     }
 }
