@@ -275,9 +275,23 @@ impl Footer {
             tags: BTreeMap::new(),
             ancestors: Vec::new(),
         };
+        let mut sections = BTreeSet::new();
         for _ in 0..c.count(3)? {
             let (id, required, bytes) = (c.varint()?, c.u8()?, c.bytes()?);
+            if !sections.insert(id) {
+                return Err(Error::corrupt(format!("section {id} twice")));
+            }
             footer.read_section(id, required != 0, bytes)?;
+        }
+        if footer.floor > footer.version {
+            let e = format!("a floor of {} in version {}", footer.floor, footer.version);
+            return Err(Error::corrupt(e));
+        }
+        if let Some((tag, version)) = footer.tags.iter().find(|t| !(1..=footer.version).contains(t.1)) {
+            return Err(Error::corrupt(format!(
+                "tag {tag:?} of version {version} in version {}",
+                footer.version
+            )));
         }
         Ok(footer)
     }

@@ -183,6 +183,17 @@ fn never_14_a_hostile_file_aborts_or_overflows() {
                 .await;
             }
         }
+        // Sections that speak of versions that are yet to come, or can have no name.
+        let version = object.footer.version;
+        let floors = [version + 1, u64::MAX].map(|floor| (floor, None));
+        let tags = [0, version + 1, u64::MAX].map(|tagged| (0, Some(tagged)));
+        for (floor, tagged) in floors.into_iter().chain(tags) {
+            let mut footer = object.footer.clone();
+            (footer.floor, footer.tags) = (floor, tagged.into_iter().map(|v| ("t".to_owned(), v)).collect());
+            let bad = object.with(&[], &footer.encode(), |_| {});
+            let e = ArrayFile::open(file_of(&bad).await, NAME, no_cache()).await.unwrap_err();
+            assert_eq!(e.kind(), ErrorKind::Corrupt, "{floor} {tagged:?}: {e:?}");
+        }
         // Directories that lead to themselves.
         for level in [0, 1, 2, 8, 9, 255] {
             let bad = leads_to_itself(&object, level);
