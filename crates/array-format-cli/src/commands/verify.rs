@@ -38,7 +38,7 @@ impl Verify {
             });
             let damage: Vec<_> = damage.collect();
             line(&json!({
-                "version": file.version(), "layers": r.layers, "pages": r.pages, "blocks": r.blocks, "chunks": r.chunks,
+                "version": file.version(), "versions": r.versions, "layers": r.layers, "pages": r.pages, "blocks": r.blocks, "chunks": r.chunks,
                 "nodes": r.nodes, "damage": damage,
             }));
         } else {
@@ -46,8 +46,8 @@ impl Verify {
                 line(&format!("damaged: {e}"));
             }
             let what = format!(
-                "{} layers, {} index pages, {} blocks, {} chunks",
-                r.layers, r.pages, r.blocks, r.chunks
+                "{} versions, {} layers, {} index pages, {} blocks, {} chunks",
+                r.versions, r.layers, r.pages, r.blocks, r.chunks
             );
             let how = if r.is_clean() {
                 "all is well".into()

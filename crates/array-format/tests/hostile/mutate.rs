@@ -373,16 +373,3 @@ pub(crate) fn frame_tables(exam: &mut Exam, objects: &Objects, name: &str) {
         }
     }
 }
-
-pub(crate) fn flipped_bits_and_truncations(exam: &mut Exam, objects: &Objects, name: &str) {
-    let layer = objects.newest();
-    for bit in 0..layer.bytes().len() * 8 {
-        let mut bytes = layer.bytes().to_vec();
-        bytes[bit / 8] ^= 1 << (bit % 8);
-        exam.read(&layer.with_bytes(bytes), &format!("{name}: bit {bit} flipped"));
-    }
-    for length in 0..layer.bytes().len() {
-        let bytes = layer.bytes()[..length].to_vec();
-        exam.read(&layer.with_bytes(bytes), &format!("{name}: cut to {length} bytes"));
-    }
-}
