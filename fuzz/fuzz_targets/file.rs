@@ -199,8 +199,10 @@ async fn use_it(objects: &Objects, job: u8) {
             let target: Arc<dyn Storage> = Arc::new(InMemoryStorage::new());
             let report = ArrayFile::repair(&storage, objects.path(), &target, "saved.af", config()).await;
             if report.is_ok() {
-                let saved = ArrayFile::open(&target, "saved.af", config()).await.expect("what was saved opens");
-                let found = saved.verify(VerifyOptions::default().statistics(true)).await.expect("and can be read");
+                let saved =
+                    ArrayFile::open(&target, "saved.af", config()).await.expect("what was saved opens");
+                let found =
+                    saved.verify(VerifyOptions::default().statistics(true)).await.expect("and can be read");
                 assert!(found.is_clean(), "what was saved is not whole: {:#?}", found.damage);
             }
         }

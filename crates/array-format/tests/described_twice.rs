@@ -54,7 +54,7 @@ fn contradicting(name: &str) -> Option<Objects> {
 async fn values(file: &ArrayFile) -> BTreeMap<String, String> {
     let mut values = BTreeMap::new();
     for path in file.list_arrays().await.unwrap() {
-        let shape = file.array(&path).await.unwrap().shape.to_vec();
+        let shape = file.array(&path).await.unwrap().shape;
         let read = file.read_elements(&path, vec![0; shape.len()], shape.clone(), vec![1; shape.len()]).await;
         values.insert(path, format!("{read:?}"));
     }

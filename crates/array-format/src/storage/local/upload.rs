@@ -105,7 +105,8 @@ impl Upload for LocalUpload {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::fs;
     use std::time::Duration;
