@@ -277,9 +277,11 @@ class ElementType:
 # -- codecs and filters (section 9.4) ------------------------------------------------------------
 
 
-def decompress(codec, data, length):
+def decompress(codec, data, length, parameters=b""):
     """Decode a run of bytes, which must give exactly `length` bytes."""
-    if codec == 0:
+    if codec == 3:
+        out = _numbers(data, length, parameters)
+    elif codec == 0:
         out = data
     elif codec == 1:
         try:
@@ -300,6 +302,25 @@ def decompress(codec, data, length):
         raise Unsupported(f"codec {codec}")
     require(len(out) == length, f"{len(out)} bytes decoded, {length} recorded")
     return out
+
+
+def _numbers(data, length, parameters):
+    """Numbers of one type through filters and another codec."""
+    c = Cursor(parameters)
+    item = c.u8()
+    require(item in SCALARS, f"codec numbers of type {item}")
+    etype = ElementType(item, item, None)
+    require(length % etype.size == 0, "codec numbers: not whole elements")
+    filters = [(c.varint(), c.bytes()) for _ in range(c.varint())]
+    inner = c.varint()
+    c.bytes()
+    c.end()
+    check_filters(filters, etype.item)
+    require(all(number != 3 for number, _ in filters), "codec numbers with bit rounding")
+    require(inner in (0, 1, 2), f"codec {inner} inside of codec numbers")
+    pco = bool(filters) and filters[-1][0] == 4
+    require(inner == 0 or not pco, "something compressed after pco")
+    return undo_filters(data if pco else decompress(inner, data, length), filters, etype, length)
 
 
 FILTER_NAMES = {1: "shuffle", 2: "delta", 3: "bit_rounding", 4: "pco"}
@@ -397,7 +418,7 @@ def decode_framed(stored, block, count, etype, filters, nullable):
     for index, (length, before, checksum) in enumerate(table):
         frame = cursor.take(length)
         require(crc32c(frame) == checksum, f"damaged frame {index}")
-        frame = decompress(block.codec[0], frame, before)
+        frame = decompress(block.codec[0], frame, before, block.codec[2])
         wanted = min(block.frame, size - index * block.frame)
         parts.append(undo_filters(frame, filters, etype, wanted) if wanted > 0 else frame)
     cursor.end()

@@ -286,7 +286,7 @@ class File:
             return decode_framed(stored, block, count, schema.etype, schema.filters, schema.nullable)
         key = block.owner, block.number
         if key not in self._blocks:
-            self._blocks[key] = decompress(block.codec[0], self._stored_block(block), block.decoded)
+            self._blocks[key] = decompress(block.codec[0], self._stored_block(block), block.decoded, block.codec[2])
         raw = self._blocks[key][chunk.offset : chunk.offset + chunk.length]
         return decode_chunk(raw, count, schema.etype, schema.filters, schema.nullable)
 

@@ -157,7 +157,19 @@ def test_codecs():
             with pytest.raises(FormatError):
                 decompress(codec, bad, length)
     with pytest.raises(Unsupported):
-        decompress(3, b"", 0)
+        decompress(4, b"", 0)
+
+
+def test_codec_numbers():
+    planes, raw = bytes.fromhex("0010011102120313"), bytes.fromhex("0001020310111213")
+    f32 = f"{TYPES['f32']:02x}"
+    shuffled = bytes.fromhex(f"{f32} 01 01 00 00 00")  # f32, one filter: shuffle; inner codec none
+    assert decompress(3, planes, 8, shuffled) == raw
+    assert decompress(3, w.compress(2, planes), 8, bytes.fromhex(f"{f32} 01 01 00 02 01 03")) == raw  # Zstandard 3 inside
+    pco_then_zstd, rounding, itself, more = "01 04 01 04 02 00", "01 03 01 04 00 00", "00 03 00", "00 00 00 00"
+    for bad in ("", f32, f"{f32} {pco_then_zstd}", f"{f32} {rounding}", f"{f32} {itself}", f"{f32} {more}", "c8 00 00 00"):
+        with pytest.raises(FormatError):
+            decompress(3, raw, 8, bytes.fromhex(bad))
 
 
 def test_shuffle():

@@ -1,6 +1,8 @@
 //! What an array or a group is, apart from its extents and data: `docs/format.md` section 7.
 
 use crate::block::CodecRecord;
+use std::sync::Arc;
+
 use crate::codec::{Filter, check_filters};
 use crate::cursor::{Cursor, put_bytes, put_varint};
 use crate::dtype::DType;
@@ -39,7 +41,7 @@ pub struct GroupSchema {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Schema {
     /// An array.
-    Array(ArraySchema),
+    Array(Arc<ArraySchema>),
     /// A group.
     Group(GroupSchema),
 }
@@ -211,7 +213,7 @@ impl Schema {
         let schema = ArraySchema { dtype, nullable, dimensions, chunk_shape, fill, filters, codec };
         let some_shape = vec![0; schema.rank()];
         schema.check(&some_shape).map_err(|e| Error::corrupt(e.message()))?;
-        Ok(Self::Array(schema))
+        Ok(Self::Array(Arc::new(schema)))
     }
 }
 

@@ -456,6 +456,11 @@ pub async fn listing(storage: &dyn Storage, folder: &str) {
     }
     let listed = storage.list(&here).await.expect("a folder can be listed");
     assert_eq!(listed.iter().map(|e| &e.name).collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
+    for after in ["", "0", &listed[listed.len() / 2].name, "~"] {
+        let above: Vec<_> = listed.iter().filter(|e| e.name.as_str() > after).cloned().collect();
+        let found = storage.list_after(&here, after).await.expect("a part of a folder can be listed");
+        assert_eq!(found, above, "what is above {after:?}");
+    }
     for entry in listed.iter().step_by(100) {
         let object =
             storage.open(&format!("{here}/{}", entry.name), 0).await.expect("what is listed is there").object;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use array_format_core::Result;
-use array_format_core::codec::{CodecRegistry, CompressionCodec, ZstdCodec};
+use array_format_core::codec::{CodecRegistry, CompressionCodec, NUMBERS_ID, ZstdCodec};
 use array_format_core::format::trailer::Id;
 
 use crate::cache::DeltaCache;
@@ -13,18 +13,23 @@ use crate::cache::DeltaCache;
 /// Small chunks share blocks of about this many decoded bytes; see `docs/design.md`, "Block size".
 const BLOCK_BYTES: usize = 64 << 10;
 
-/// Large chunks are cut into frames of about this many raw bytes, which decode alone.
+/// Large chunks are cut into frames of about this many raw bytes, which decode alone. Zstandard loses a fifth of its ratio with smaller
+/// ones; see `docs/design.md`, "Frames".
 const FRAME_BYTES: usize = 256 << 10;
+/// The same where pcodec, which loses nothing, was chosen for them.
+const PCO_FRAME_BYTES: usize = 32 << 10;
 
 /// Settings of one open file. Nothing here is needed to *read* what was written with other settings, except a codec of
 /// one's own.
 #[derive(Clone)]
 pub struct FileConfig {
     pub(crate) codec: Arc<dyn CompressionCodec>,
+    /// Whether numbers are compressed by what proves best on a sample of them.
+    pub(crate) choose: bool,
     pub(crate) codecs: CodecRegistry,
     pub(crate) cache: DeltaCache,
     pub(crate) block_bytes: usize,
-    pub(crate) frame_bytes: usize,
+    pub(crate) frame_bytes: Option<usize>,
     pub(crate) shuffle: bool,
     pub(crate) overwrite: bool,
     pub(crate) version: Option<u64>,
@@ -34,7 +39,8 @@ pub struct FileConfig {
 }
 
 impl FileConfig {
-    /// Compresses new blocks with `codec`, unless an array asks for another.
+    /// Compresses new blocks with `codec`, unless an array asks for another. Without such a wish, with [`default`](Self::default), numbers are
+    /// compressed by what proves best on a sample of them.
     pub fn new(codec: impl CompressionCodec) -> Self {
         let codec: Arc<dyn CompressionCodec> = Arc::new(codec);
         let mut codecs = CodecRegistry::default();
@@ -42,10 +48,11 @@ impl FileConfig {
         let _known = codecs.register(codec.clone());
         Self {
             codec,
+            choose: false,
             codecs,
             cache: DeltaCache::default(),
             block_bytes: BLOCK_BYTES,
-            frame_bytes: FRAME_BYTES,
+            frame_bytes: None,
             shuffle: true,
             overwrite: false,
             version: None,
@@ -81,11 +88,12 @@ impl FileConfig {
     /// Raw size of the frames that large chunks are cut into, about. Smaller: cheaper partial reads, worse compression.
     #[must_use]
     pub fn with_frame_bytes(mut self, bytes: usize) -> Self {
-        self.frame_bytes = bytes.clamp(1 << 10, 1 << 29);
+        self.frame_bytes = Some(bytes.clamp(1 << 10, 1 << 29));
         self
     }
 
-    /// Whether arrays of numbers are byte-shuffled before compression if their definition says nothing. On by default.
+    /// Whether arrays of numbers are byte-shuffled before compression if neither their definition nor a sample of them says what is best. On by
+    /// default.
     #[must_use]
     pub fn with_shuffle(mut self, shuffle: bool) -> Self {
         self.shuffle = shuffle;
@@ -130,6 +138,12 @@ impl FileConfig {
         self
     }
 
+    /// Raw bytes of a frame that this codec compresses, about.
+    pub(crate) fn frame_bytes_for(&self, codec: &dyn CompressionCodec) -> u64 {
+        let usual = if codec.id() == NUMBERS_ID { PCO_FRAME_BYTES } else { FRAME_BYTES };
+        self.frame_bytes.unwrap_or(usual) as u64
+    }
+
     pub(crate) fn now_ms(&self) -> i64 {
         (self.clock)()
     }
@@ -145,9 +159,10 @@ fn now_ms() -> i64 {
 }
 
 impl Default for FileConfig {
-    /// Zstandard at level 3.
+    /// Numbers are compressed by what proves best on a sample of them: pcodec, Zstandard with or without a byte shuffle or
+    /// delta, or nothing. All else by Zstandard at level 3.
     fn default() -> Self {
-        Self::new(ZstdCodec::default())
+        Self { choose: true, ..Self::new(ZstdCodec::default()) }
     }
 }
 
@@ -155,6 +170,7 @@ impl fmt::Debug for FileConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FileConfig")
             .field("codec", &self.codec)
+            .field("choose", &self.choose)
             .field("block_bytes", &self.block_bytes)
             .field("frame_bytes", &self.frame_bytes)
             .field("shuffle", &self.shuffle)

@@ -259,7 +259,7 @@ impl Saver {
         let mut placed = BTreeMap::new();
         if let (Schema::Array(schema), Some(grid)) = (&*node.schema, grid(&node)) {
             let before = self.known.get(path).filter(|k| k.id == node.id && k.shape == node.shape);
-            let array = FoundArray { node: node.clone(), schema: Arc::new(schema.clone()) };
+            let array = FoundArray { node: node.clone(), schema: schema.clone() };
             for (coords, source) in view.written_chunks(&node).await? {
                 let ChunkSource::Stored(chunk) = source else { continue };
                 let written = written_by(&view.version, &node, &coords).await?;
@@ -290,7 +290,7 @@ impl Saver {
             before.map_or_else(Vec::new, |b| b.attributes.iter().map(|a| a.0.clone()).collect());
         match &*known.schema {
             Schema::Array(schema) if !same => {
-                let definition = ArrayDefinition::of_schema(schema.clone(), known.shape.clone());
+                let definition = ArrayDefinition::of_schema((**schema).clone(), known.shape.clone());
                 self.file.redefine(path, definition).await?;
             }
             Schema::Array(_) => self.file.resize(path, known.shape.clone()).await?,

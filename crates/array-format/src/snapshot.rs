@@ -128,9 +128,7 @@ impl Snapshot {
     pub async fn arrays(&self, prefix: &str) -> Result<Vec<ArrayInfo>> {
         let nodes = self.view.nodes(prefix).await?;
         let array = |(path, node): (String, Node)| match &*node.schema {
-            Schema::Array(a) => {
-                Some(info(&path, &FoundArray { schema: Arc::new(a.clone()), node: node.clone() }))
-            }
+            Schema::Array(a) => Some(info(&path, &FoundArray { schema: a.clone(), node: node.clone() })),
             Schema::Group(_) => None,
         };
         Ok(nodes.into_iter().filter_map(array).collect())

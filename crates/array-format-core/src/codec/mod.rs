@@ -8,6 +8,7 @@ mod delta;
 mod filter;
 mod lz4;
 mod none;
+mod numbers;
 #[cfg(feature = "pco")]
 mod pco;
 #[cfg(not(feature = "pco"))]
@@ -36,6 +37,7 @@ use crate::error::{Error, Result};
 pub use filter::{Filter, MAX_FILTERS, check_filters};
 pub use lz4::Lz4Codec;
 pub use none::NoCompression;
+pub use numbers::NumbersCodec;
 pub use pipeline::{decode_filters, encode_filters};
 pub use registry::CodecRegistry;
 pub use zstd::ZstdCodec;
@@ -46,6 +48,8 @@ pub const NO_COMPRESSION_ID: u32 = 0;
 pub const LZ4_ID: u32 = 1;
 /// Codec id of [`ZstdCodec`].
 pub const ZSTD_ID: u32 = 2;
+/// Codec id of [`NumbersCodec`].
+pub const NUMBERS_ID: u32 = 3;
 /// The lowest codec id that is the user's to give. Those below are the format's.
 pub const FIRST_USER_CODEC_ID: u32 = 0x1_0000;
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{CompressionCodec, FIRST_USER_CODEC_ID, Lz4Codec, NoCompression, ZstdCodec};
+use super::{CompressionCodec, FIRST_USER_CODEC_ID, Lz4Codec, NoCompression, NumbersCodec, ZstdCodec};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The codecs that blocks are decoded with, by id. Starts with the built-in ones; a clone costs one reference.
@@ -14,8 +14,12 @@ pub struct CodecRegistry {
 
 impl Default for CodecRegistry {
     fn default() -> Self {
-        let built_in: [Arc<dyn CompressionCodec>; 3] =
-            [Arc::new(NoCompression), Arc::new(Lz4Codec), Arc::new(ZstdCodec::default())];
+        let built_in: [Arc<dyn CompressionCodec>; 4] = [
+            Arc::new(NoCompression),
+            Arc::new(Lz4Codec),
+            Arc::new(ZstdCodec::default()),
+            Arc::new(NumbersCodec::default()),
+        ];
         Self { codecs: Arc::new(built_in.into_iter().map(|codec| (codec.id(), codec)).collect()) }
     }
 }
@@ -101,7 +105,7 @@ mod tests {
     #[test]
     fn built_in_codecs_are_there_and_cannot_be_replaced() {
         let mut registry = CodecRegistry::default();
-        for (id, name) in [(0, "none"), (1, "lz4"), (2, "zstd")] {
+        for (id, name) in [(0, "none"), (1, "lz4"), (2, "zstd"), (3, "numbers")] {
             assert_eq!(registry.codec(id, name).unwrap().name(), name);
             assert_eq!(registry.codec(id, "a writer's own word for it").unwrap().id(), id);
             assert_eq!(
@@ -109,9 +113,9 @@ mod tests {
                 ErrorKind::InvalidArgument
             );
         }
-        let e = registry.codec(3, "brotli").unwrap_err();
+        let e = registry.codec(4, "brotli").unwrap_err();
         assert_eq!(e.kind(), ErrorKind::Unsupported);
-        assert!(e.message().contains("\"brotli\" (id 3)"), "{e}");
+        assert!(e.message().contains("\"brotli\" (id 4)"), "{e}");
     }
 
     #[test]

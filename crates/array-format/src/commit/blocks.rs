@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use array_format_core::Result;
 use array_format_core::block::{ChunkRef, CodecRecord};
-use array_format_core::codec::{CompressionCodec, ZSTD_ID, ZstdCodec};
+use array_format_core::codec::{CompressionCodec, NUMBERS_ID, NumbersCodec, ZSTD_ID, ZstdCodec};
 use array_format_core::schema::{ArraySchema, Schema};
 use array_format_core::statistics::Statistics;
 
 use crate::config::FileConfig;
+use crate::write::choose;
 use crate::write::mover::Mover;
-use crate::write::pack::{ChunkJob, store};
+use crate::write::pack::{ChunkJob, Compress, store};
 use crate::write::pending::{Pending, Placed, Staged, StagedChunk, grid};
 use crate::write::sink::LayerSink;
 
@@ -32,8 +33,11 @@ pub(crate) async fn store_chunks(
     for staged in pending.nodes.values() {
         let Staged::Node(s) = staged else { continue };
         let (Schema::Array(schema), Some(grid)) = (&*s.node.schema, grid(&s.node)) else { continue };
-        let schema = Arc::new(schema.clone());
-        let codec = codec_of(&schema, config, &mut codecs)?;
+        let first = jobs.len();
+        let codec = match choose::item_of(schema, config) {
+            Some(item) => Compress::Auto(item),
+            None => Compress::As(codec_of(schema, config, &mut codecs)?),
+        };
         for (coords, chunk) in pending.chunks.get(&s.node.id).into_iter().flatten() {
             if !grid.contains(coords) {
                 continue;
@@ -52,6 +56,7 @@ pub(crate) async fn store_chunks(
                 }
             }
         }
+        choose::for_array(&mut jobs[first..], config)?;
     }
     for ((id, coords), s) in keys.into_iter().zip(store(&jobs, config, sink).await?) {
         stored.entry(id).or_default().insert(coords, (s.chunk, s.statistics));
@@ -108,6 +113,9 @@ pub(crate) fn writing_codec(record: &CodecRecord, config: &FileConfig) -> Result
         if let Ok(codec) = ZstdCodec::new(i32::from(*level as i8)) {
             return Ok(Arc::new(codec));
         }
+    }
+    if record.id == NUMBERS_ID {
+        return Ok(Arc::new(NumbersCodec::from_params(&record.params)?));
     }
     config.codecs.codec(record.id, &record.name)
 }

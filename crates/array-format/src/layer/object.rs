@@ -133,6 +133,12 @@ impl Objects {
         self.storage.list(&names::folder(&self.path)).await
     }
 
+    /// Those of them whose names are above `after`.
+    pub(crate) async fn list_after(&self, after: &str) -> Result<Vec<ListEntry>> {
+        self.counting.requests.fetch_add(1, Ordering::Relaxed);
+        self.storage.list_after(&names::folder(&self.path), after).await
+    }
+
     /// Opens the object at `path` with its tail.
     pub(crate) async fn open_path(&self, path: &str, tail_bytes: u64) -> Result<PinnedObject> {
         let opened = self.storage.open(path, tail_bytes).await?;

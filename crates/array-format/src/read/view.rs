@@ -79,7 +79,7 @@ impl View {
     pub(crate) async fn array(&self, path: &str) -> Result<FoundArray> {
         let node = self.node(path).await?.ok_or_else(|| self.version.in_file(no_such_array(path)))?;
         match &*node.schema {
-            Schema::Array(a) => Ok(FoundArray { schema: Arc::new(a.clone()), node: node.clone() }),
+            Schema::Array(a) => Ok(FoundArray { schema: a.clone(), node: node.clone() }),
             Schema::Group(_) => {
                 Err(self.version.in_file(Error::invalid("this is a group, not an array").in_array(path)))
             }

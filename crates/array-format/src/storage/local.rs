@@ -141,17 +141,11 @@ impl Storage for LocalStorage {
     }
 
     async fn list(&self, folder: &str) -> Result<Vec<ListEntry>> {
-        // A folder is read in no order, so that one pass can miss both what goes and what has come for it.
-        let mut last = self.list_once(folder)?;
-        for _ in 0..LIST_PASSES {
-            let next = self.list_once(folder)?;
-            if next == last {
-                return Ok(next);
-            }
-            last = next;
-        }
-        let sentence = format!("{} changes faster than it can be listed; try again", self.describe(folder));
-        Err(Error::new(ErrorKind::Unavailable, sentence))
+        self.list_until_still(folder, "")
+    }
+
+    async fn list_after(&self, folder: &str, after: &str) -> Result<Vec<ListEntry>> {
+        self.list_until_still(folder, after)
     }
 
     async fn sync(&self, path: &str) -> Result<()> {
@@ -175,7 +169,22 @@ impl Storage for LocalStorage {
 const LIST_PASSES: usize = 1000;
 
 impl LocalStorage {
-    fn list_once(&self, folder: &str) -> Result<Vec<ListEntry>> {
+    fn list_until_still(&self, folder: &str, after: &str) -> Result<Vec<ListEntry>> {
+        // A folder is read in no order, so that one pass can miss both what goes and what has come for it.
+        let mut last = self.list_once(folder, after)?;
+        for _ in 0..LIST_PASSES {
+            let next = self.list_once(folder, after)?;
+            if next == last {
+                return Ok(next);
+            }
+            last = next;
+        }
+        let sentence = format!("{} changes faster than it can be listed; try again", self.describe(folder));
+        Err(Error::new(ErrorKind::Unavailable, sentence))
+    }
+
+    /// One pass. Files whose names are not above `after` are not looked at.
+    fn list_once(&self, folder: &str, after: &str) -> Result<Vec<ListEntry>> {
         let place = self.root.join(check_folder(folder)?);
         let failed = |e| io_error("list", &self.describe(folder), e);
         let children = match fs::read_dir(&place) {
@@ -188,7 +197,7 @@ impl LocalStorage {
             let child = child.map_err(failed)?;
             // A name that is not Unicode cannot be asked for, so it is not ours.
             let Ok(name) = child.file_name().into_string() else { continue };
-            if temp::is_temp(&name) {
+            if name.as_str() <= after || temp::is_temp(&name) {
                 continue;
             }
             match fs::metadata(child.path()) {

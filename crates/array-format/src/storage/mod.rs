@@ -135,6 +135,21 @@ pub trait Storage: Debug + Send + Sync + 'static {
     /// One request per 1,000 entries on stores.
     async fn list(&self, folder: &str) -> Result<Vec<ListEntry>>;
 
+    /// The objects directly in `folder` whose names are above `after`, as [`list`](Self::list) gives them.
+    ///
+    /// # Errors
+    ///
+    /// As [`list`](Self::list).
+    ///
+    /// # Cost
+    ///
+    /// As [`list`](Self::list); a storage may spare itself what it would say of the others.
+    async fn list_after(&self, folder: &str, after: &str) -> Result<Vec<ListEntry>> {
+        let mut entries = self.list(folder).await?;
+        entries.retain(|e| e.name.as_str() > after);
+        Ok(entries)
+    }
+
     /// Makes durable what is seen at `path`, whoever put it there: an object that another process has published may be visible before it is.
     /// Called before something is acknowledged whose `finish` gave an error, and before what it supersedes is deleted. Nothing at the path
     /// is fine. Stores have nothing to do.

@@ -76,7 +76,7 @@ impl ArrayDefinition {
         self
     }
 
-    /// Filters of the values before compression. Without it numbers are byte-shuffled if the file's settings say so.
+    /// Filters of the values before compression. Without it they are what the file's settings make of the data.
     #[must_use]
     pub fn filters(mut self, filters: Vec<Filter>) -> Self {
         self.default_filters = false;
@@ -177,10 +177,11 @@ impl ArrayFile {
         }
         let stored = schema.codec.as_ref().map_or(config.codec.id(), |c| c.id) == NO_COMPRESSION_ID;
         let wide = |s: Scalar| s.size_bytes() > 1;
-        if default_filters && config.shuffle && !stored && schema.dtype.item().is_some_and(wide) {
+        let chosen = super::choose::item_of(&schema, config).is_some();
+        if default_filters && config.shuffle && !stored && !chosen && schema.dtype.item().is_some_and(wide) {
             schema.filters = vec![Filter::Shuffle];
         }
-        Ok((Arc::new(Schema::Array(schema)), shape))
+        Ok((Arc::new(Schema::Array(Arc::new(schema))), shape))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Changes that wait for a commit, and their way into blocks.
 
+pub(crate) mod choose;
 pub(crate) mod data;
 pub(crate) mod define;
 mod elements;

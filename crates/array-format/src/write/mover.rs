@@ -6,6 +6,7 @@ use std::sync::Arc;
 use array_format_core::address::{BlockId, ObjectId};
 use array_format_core::block::{BlockMeta, ChunkRef, CodecRecord};
 use array_format_core::checksum::verify;
+use array_format_core::codec::NoCompression;
 use array_format_core::{Error, Result};
 use bytes::Bytes;
 
@@ -185,7 +186,10 @@ impl<'a> Mover<'a> {
     ) -> Result<()> {
         let Some(gathered) = self.gathered.remove(codec) else { return Ok(()) };
         let codec = crate::commit::blocks::writing_codec(codec, &self.version.config)?;
-        let block = sink.put_block(compress(&gathered.bytes, &*codec)?).await?;
+        // Chunks of a damaged file may be no whole numbers; what they are is kept.
+        let ready =
+            compress(&gathered.bytes, &*codec).or_else(|_| compress(&gathered.bytes, &NoCompression))?;
+        let block = sink.put_block(ready).await?;
         for (i, offset) in gathered.members {
             (chunks[i].block, chunks[i].offset) = (block.clone(), offset);
         }

@@ -1,6 +1,7 @@
 //! From chunks to blocks: `docs/format.md` section 9.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use array_format_core::Result;
@@ -9,20 +10,30 @@ use array_format_core::buffer::{Elements, Values};
 use array_format_core::checksum::checksum;
 use array_format_core::chunk;
 use array_format_core::codec::{CompressionCodec, Filter, encode_filters};
-use array_format_core::dtype::DType;
+use array_format_core::dtype::{DType, Scalar};
 use array_format_core::format::constants::MAX_BLOCK_BYTES;
 use array_format_core::framed;
 use array_format_core::schema::ArraySchema;
 use array_format_core::statistics::Statistics;
 use rayon::prelude::*;
 
+use super::choose;
 use super::sink::{LayerSink, ReadyBlock};
 use crate::config::FileConfig;
+
+/// How a chunk is compressed.
+#[derive(Debug, Clone)]
+pub(crate) enum Compress {
+    /// By this codec.
+    As(Arc<dyn CompressionCodec>),
+    /// By what proves best on a sample of the block that it lands in, which holds numbers of this type only.
+    Auto(Scalar),
+}
 
 /// A chunk to be stored.
 pub(crate) struct ChunkJob {
     pub(crate) schema: Arc<ArraySchema>,
-    pub(crate) codec: Arc<dyn CompressionCodec>,
+    pub(crate) codec: Compress,
     /// Extents of the chunk's box.
     pub(crate) extents: Vec<u64>,
     pub(crate) elements: Arc<Elements>,
@@ -37,6 +48,9 @@ pub(crate) struct StoredChunk {
 /// Raw bytes that are encoded before they are written: enough for all cores, little beside the data.
 const BATCH_BYTES: usize = 32 << 20;
 
+/// Shared blocks of numbers of one type, one after the other, that are compressed as a sample of the first one says.
+const BLOCKS_A_CHOICE: usize = 16;
+
 enum Encoded {
     /// A block of its own.
     Framed(ReadyBlock),
@@ -48,10 +62,13 @@ enum Encoded {
 /// that a read of a few of them decodes only these.
 fn frame_bytes(schema: &ArraySchema, extents: &[u64], target: u64) -> u64 {
     let size = schema.dtype.fixed_size_bytes().unwrap_or(1).max(1) as u64;
-    for axis in 0..extents.len() {
+    for (axis, extent) in extents.iter().enumerate() {
         let slab = extents.get(axis + 1..).unwrap_or_default().iter().product::<u64>() * size;
         if slab > 0 && slab <= target * 2 {
-            return slab * (target / slab).max(1);
+            let most = (target / slab).clamp(1, *extent);
+            // A number of slabs that divides the extent, if a sensible one does: then frames end where the axes before it begin anew.
+            let even = (most.div_ceil(2)..=most).rev().find(|n| extent.is_multiple_of(*n));
+            return slab * even.unwrap_or(most);
         }
     }
     target.div_ceil(size) * size
@@ -71,23 +88,23 @@ pub(crate) fn as_read<'e>(schema: &ArraySchema, elements: &'e Elements) -> Resul
 
 fn encode(job: &ChunkJob, config: &FileConfig) -> Result<(Encoded, Statistics)> {
     let statistics = Statistics::of(as_read(&job.schema, &job.elements)?.as_ref());
-    let frame = frame_bytes(&job.schema, &job.extents, config.frame_bytes as u64);
-    let raw = job.elements.values.heap_bytes() as u64;
-    let encoded = if matches!(job.elements.values, Values::Fixed(_)) && raw >= frame.saturating_mul(2) {
-        let block = framed::encode(&job.schema, &job.elements, frame, &*job.codec)?;
-        Encoded::Framed(ReadyBlock {
-            stored: block.bytes.into(),
-            decoded_bytes: block.decoded_bytes,
-            frame_bytes: frame,
-            codec: Arc::new(CodecRecord::of(&*job.codec)),
-            checksum: block.checksum,
-        })
-    } else {
-        let mut bytes = Vec::new();
-        chunk::encode(&job.schema, &job.elements, &mut bytes)?;
-        Encoded::Bytes(bytes)
-    };
-    Ok((encoded, statistics))
+    if let (Compress::As(codec), Values::Fixed(values)) = (&job.codec, &job.elements.values) {
+        let frame = frame_bytes(&job.schema, &job.extents, config.frame_bytes_for(codec));
+        if values.len() as u64 >= frame.saturating_mul(2) {
+            let block = framed::encode(&job.schema, &job.elements, frame, codec)?;
+            let ready = ReadyBlock {
+                stored: block.bytes.into(),
+                decoded_bytes: block.decoded_bytes,
+                frame_bytes: frame,
+                codec: Arc::new(CodecRecord::of(codec)),
+                checksum: block.checksum,
+            };
+            return Ok((Encoded::Framed(ready), statistics));
+        }
+    }
+    let mut bytes = Vec::new();
+    chunk::encode(&job.schema, &job.elements, &mut bytes)?;
+    Ok((Encoded::Bytes(bytes), statistics))
 }
 
 /// Compresses the bytes of an unframed block.
@@ -115,7 +132,42 @@ pub(crate) fn compress(bytes: &[u8], codec: &dyn CompressionCodec) -> Result<Rea
 struct Shared {
     members: Vec<(usize, u64, u64)>,
     bytes: Vec<u8>,
-    codec: Arc<dyn CompressionCodec>,
+    codec: Compress,
+}
+
+/// The codecs that blocks of numbers get: a choice holds for some blocks, since neighbours are alike.
+fn codecs_of(shared: &[Shared]) -> Result<Vec<Arc<dyn CompressionCodec>>> {
+    let mut chosen: HashMap<Scalar, (usize, Arc<dyn CompressionCodec>)> = HashMap::new();
+    let codec = |s: &Shared| match &s.codec {
+        Compress::As(codec) => Ok(codec.clone()),
+        Compress::Auto(item) => match chosen.get_mut(item) {
+            Some((left, codec)) if *left > 0 => {
+                *left -= 1;
+                Ok(codec.clone())
+            }
+            _ => {
+                let codec = choose::by_sample(*item, &[&s.bytes])?;
+                chosen.insert(*item, (BLOCKS_A_CHOICE - 1, codec.clone()));
+                Ok(codec)
+            }
+        },
+    };
+    shared.iter().map(codec).collect()
+}
+
+/// What chunks must have in common to share a block.
+#[derive(PartialEq, Eq, Hash)]
+enum Filling {
+    /// The address of the codec.
+    As(usize),
+    Auto(Scalar),
+}
+
+fn filling(codec: &Compress) -> Filling {
+    match codec {
+        Compress::As(codec) => Filling::As(Arc::as_ptr(codec).addr()),
+        Compress::Auto(item) => Filling::Auto(*item),
+    }
 }
 
 /// Encodes chunks on all cores and stores them, in the order given.
@@ -149,6 +201,8 @@ async fn store_batch(
     let encoded: Vec<(Encoded, Statistics)> = parallel(jobs, |job| encode(job, config))?;
     let mut statistics = Vec::with_capacity(jobs.len());
     let mut shared: Vec<Shared> = Vec::new();
+    // The block that is being filled, of each way to compress.
+    let mut open: HashMap<Filling, usize> = HashMap::new();
     let mut framed = Vec::new();
     for (i, (encoded, s)) in encoded.into_iter().enumerate() {
         statistics.push(s);
@@ -156,18 +210,14 @@ async fn store_batch(
             Encoded::Framed(block) => framed.push((i, block)),
             Encoded::Bytes(bytes) => {
                 let codec = &jobs[i].codec;
-                let fits = |s: &Shared| {
-                    s.bytes.len() + bytes.len() <= config.block_bytes && Arc::ptr_eq(&s.codec, codec)
-                };
-                let room = shared.last_mut().filter(|s| fits(s));
-                let block = match room {
-                    Some(block) => block,
-                    None => {
-                        shared.push(Shared { members: Vec::new(), bytes: Vec::new(), codec: codec.clone() });
-                        let last = shared.len() - 1;
-                        &mut shared[last]
-                    }
-                };
+                let room = open.get(&filling(codec)).copied();
+                let room = room.filter(|at| shared[*at].bytes.len() + bytes.len() <= config.block_bytes);
+                let at = room.unwrap_or_else(|| {
+                    shared.push(Shared { members: Vec::new(), bytes: Vec::new(), codec: codec.clone() });
+                    open.insert(filling(codec), shared.len() - 1);
+                    shared.len() - 1
+                });
+                let block = &mut shared[at];
                 block.members.push((i, block.bytes.len() as u64, bytes.len() as u64));
                 block.bytes.extend_from_slice(&bytes);
             }
@@ -184,7 +234,9 @@ async fn store_batch(
         let block = sink.put_block(ready).await?;
         place(i, ChunkRef { block, offset: 0, length });
     }
-    let ready = parallel(&shared, |s| compress(&s.bytes, &*s.codec))?;
+    let codecs = codecs_of(&shared)?;
+    let pairs: Vec<(&Shared, &Arc<dyn CompressionCodec>)> = shared.iter().zip(&codecs).collect();
+    let ready = parallel(&pairs, |(s, codec)| compress(&s.bytes, &***codec))?;
     for (shared, ready) in shared.iter().zip(ready) {
         let block = sink.put_block(ready).await?;
         for (i, offset, length) in &shared.members {

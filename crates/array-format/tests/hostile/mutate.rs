@@ -264,7 +264,7 @@ fn variants_of_node(node: &Node) -> Vec<(String, Node)> {
     }
     if let Schema::Array(schema) = &*node.schema {
         for (what, schema) in variants_of_schema(schema) {
-            all.push((what, Node { schema: Arc::new(Schema::Array(schema)), ..node.clone() }));
+            all.push((what, Node { schema: Arc::new(Schema::Array(Arc::new(schema))), ..node.clone() }));
         }
     }
     all

@@ -289,11 +289,11 @@ fn huge_chunk(object: &Object, decoded: u64, frame: u64, is_zstd: bool) -> Vec<u
     let mut row = NodesPage::decode(&decoded_page).unwrap().row(0);
     let node = row.node.as_mut().unwrap();
     let mut schema = match &*node.schema {
-        array_format::core::schema::Schema::Array(a) => a.clone(),
+        array_format::core::schema::Schema::Array(a) => (**a).clone(),
         array_format::core::schema::Schema::Group(_) => panic!("x is an array"),
     };
     schema.dimensions = vec!["n".into()];
-    node.schema = Arc::new(array_format::core::schema::Schema::Array(schema));
+    node.schema = Arc::new(array_format::core::schema::Schema::Array(Arc::new(schema)));
     node.shape = vec![decoded / 4];
     let block = [7u8, 0, 0, 0, 9, 9, 9, 9];
     let codec =

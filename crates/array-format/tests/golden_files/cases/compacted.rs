@@ -41,7 +41,7 @@ fn history(s: &mut Script) {
 
 /// The codec of small blocks aside, all is as by default.
 fn config() -> FileConfig {
-    FileConfig::default().with_frame_bytes(1024)
+    FileConfig::new(ZstdCodec::default()).with_frame_bytes(1024)
 }
 
 pub(crate) fn compacted() -> Fixture {

@@ -1,6 +1,6 @@
 //! Every element type, with and without nulls, in one chunk and in several; every kind of shape; what was never written.
 
-use array_format::{DType, FileConfig, Scalar};
+use array_format::{DType, FileConfig, Scalar, ZstdCodec};
 
 use super::super::Fixture;
 use super::super::model::Cell;
@@ -8,7 +8,7 @@ use super::super::samples::{cells, cells_with_nulls, native};
 use super::super::script::{Def, Script, def};
 
 pub(crate) fn every_type() -> Fixture {
-    let mut s = Script::new("every_type", 1, FileConfig::default());
+    let mut s = Script::new("every_type", 1, FileConfig::new(ZstdCodec::default()));
     let scalars = Scalar::ALL.into_iter().map(DType::Scalar);
     let others = [
         "string",

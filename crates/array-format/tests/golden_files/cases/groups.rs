@@ -1,13 +1,13 @@
 //! Groups with a row, groups that are only part of a path, and the dimensions that they declare.
 
-use array_format::{FileConfig, Scalar};
+use array_format::{FileConfig, Scalar, ZstdCodec};
 
 use super::super::Fixture;
 use super::super::samples::native;
 use super::super::script::{Script, def};
 
 pub(crate) fn groups() -> Fixture {
-    let mut s = Script::new("groups", 7, FileConfig::default());
+    let mut s = Script::new("groups", 7, FileConfig::new(ZstdCodec::default()));
     s.group("empty");
     s.group("a/b/c");
     s.put("a/x", def(Scalar::I32, &[2]).dims(&["time"]), &native(&[1i32, 2]));

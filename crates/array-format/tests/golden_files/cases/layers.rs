@@ -1,13 +1,13 @@
 //! What changes from version to version.
 
-use array_format::{DType, FileConfig, Scalar, ScalarValue, Value};
+use array_format::{DType, FileConfig, Scalar, ScalarValue, Value, ZstdCodec};
 
 use super::super::Fixture;
 use super::super::samples::{cells, cells_with_nulls, element, native};
 use super::super::script::{Script, def};
 
 pub(crate) fn layers() -> Fixture {
-    let mut s = Script::new("layers", 2, FileConfig::default());
+    let mut s = Script::new("layers", 2, FileConfig::new(ZstdCodec::default()));
     define(&mut s);
     overwrite(&mut s);
     resize(&mut s);

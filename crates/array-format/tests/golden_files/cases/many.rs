@@ -1,13 +1,13 @@
 //! Enough arrays, attributes and statistics for several pages.
 
-use array_format::{FileConfig, Scalar};
+use array_format::{FileConfig, Scalar, ZstdCodec};
 
 use super::super::Fixture;
 use super::super::samples::native;
 use super::super::script::{Script, def};
 
 pub(crate) fn many() -> Fixture {
-    let mut s = Script::new("many", 6, FileConfig::default());
+    let mut s = Script::new("many", 6, FileConfig::new(ZstdCodec::default()));
     for (i, name) in (0..3000u32).zip(["PRES", "PSAL", "TEMP"].into_iter().cycle()) {
         let path = format!("profile/{:06}/{name}", i / 3);
         s.put(&path, def(Scalar::U8, &[]), &native(&[(i % 251) as u8]));

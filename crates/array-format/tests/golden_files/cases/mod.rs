@@ -1,5 +1,6 @@
 //! The cases. What each of them writes is frozen with its golden file: for something new, add a case.
 
+mod chosen;
 mod codecs_filters;
 mod compacted;
 mod every_type;
@@ -14,7 +15,7 @@ use super::Fixture;
 /// Makes a golden file.
 pub(crate) type Case = fn() -> Fixture;
 
-pub(crate) const ALL: [Case; 9] = [
+pub(crate) const ALL: [Case; 10] = [
     every_type::every_type,
     layers::layers,
     codecs_filters::codecs_filters,
@@ -24,4 +25,5 @@ pub(crate) const ALL: [Case; 9] = [
     groups::groups,
     runs::runs,
     tags_detached::tags_detached,
+    chosen::chosen,
 ];

@@ -1,7 +1,7 @@
 //! An index of several runs: a commit leaves a run alone that is too large to be written anew, and hides its rows. Chunks and their
 //! statistics take several pages.
 
-use array_format::{FileConfig, Scalar, Value};
+use array_format::{FileConfig, Scalar, Value, ZstdCodec};
 
 use super::super::Fixture;
 use super::super::samples::{native, plain};
@@ -18,7 +18,7 @@ fn noise() -> Vec<u8> {
 }
 
 pub(crate) fn runs() -> Fixture {
-    let mut s = Script::new("runs", 8, FileConfig::default());
+    let mut s = Script::new("runs", 8, FileConfig::new(ZstdCodec::default()));
     s.put("first", def(Scalar::U8, &[3]), &plain(Scalar::U8, 3));
     s.commit("");
 

@@ -1,13 +1,14 @@
 //! A tag, a floor, and what workers wrote ahead.
 
-use array_format::{DType, FileConfig, Filter, Lz4Codec, Scalar};
+use array_format::{DType, FileConfig, Filter, Lz4Codec, Scalar, ZstdCodec};
 
 use super::super::Fixture;
 use super::super::samples::{cells, native, plain};
 use super::super::script::{Script, def};
 
 pub(crate) fn tags_detached() -> Fixture {
-    let mut s = Script::new("tags_detached", 10, FileConfig::default().with_frame_bytes(1024));
+    let mut s =
+        Script::new("tags_detached", 10, FileConfig::new(ZstdCodec::default()).with_frame_bytes(1024));
     let grid = def(Scalar::I32, &[6, 8]).chunked(&[2, 3]).filters(&[Filter::Shuffle]);
     s.put("grid", grid, &plain(Scalar::I32, 48));
     s.put("single", def(Scalar::F64, &[5]), &plain(Scalar::F64, 5));

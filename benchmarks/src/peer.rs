@@ -1,0 +1,106 @@
+//! What every peer does, in its own way.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use crate::data::{Profiles, Values, Volume};
+
+/// How a volume is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    None,
+    Lz4,
+    Zstd3,
+    /// What the peer does when nobody says anything.
+    Default,
+}
+
+/// One way of storing arrays. `dir` is an empty folder for what is written, and the folder written to for what is opened. What a
+/// peer cannot do it says with an error; the table then has a dash.
+pub trait Peer: Sync {
+    fn name(&self) -> &'static str;
+
+    /// Stores a volume; when it returns, the data is with the operating system.
+    fn write_volume(&self, _dir: &Path, _volume: &Volume, _how: Compression) -> Result<()> {
+        bail!("not possible with {}", self.name())
+    }
+
+    fn open_volume(&self, _dir: &Path) -> Result<Box<dyn OpenVolume>> {
+        bail!("not possible with {}", self.name())
+    }
+
+    /// Stores profiles with their attributes, all in one transaction if there are any.
+    fn write_profiles(&self, _dir: &Path, _profiles: &Profiles) -> Result<()> {
+        bail!("not possible with {}", self.name())
+    }
+
+    fn open_profiles(&self, _dir: &Path) -> Result<Box<dyn OpenProfiles>> {
+        bail!("not possible with {}", self.name())
+    }
+
+    /// Stores arrays of integers, array `i` made by `make`, named like profiles, compressed with LZ4.
+    fn write_integers(&self, _dir: &Path, _count: usize, _make: &dyn Fn(usize) -> Vec<i32>) -> Result<()> {
+        bail!("not possible with {}", self.name())
+    }
+
+    /// Reads all of them, in order of their names, and returns the sum of all elements.
+    fn sum_integers(&self, _dir: &Path, _count: usize) -> Result<i64> {
+        bail!("not possible with {}", self.name())
+    }
+
+    /// Commits of one 100 x 100 f32 chunk each, into an array of `commits` chunks along the first axis.
+    fn updates(&self, _dir: &Path, _commits: usize) -> Result<Box<dyn Updates>> {
+        bail!("not possible with {}", self.name())
+    }
+}
+
+/// A volume that is open for reading.
+pub trait OpenVolume: Sync {
+    /// The elements of a box, in C order. As many threads as the peer likes.
+    fn read(&self, start: [u64; 3], shape: [u64; 3]) -> Result<Values>;
+
+    /// As `read`, on the calling thread alone where the peer can be told to; called by several threads at once.
+    fn read_alone(&self, start: [u64; 3], shape: [u64; 3]) -> Result<Values> {
+        self.read(start, shape)
+    }
+}
+
+/// Profiles that are open for reading.
+pub trait OpenProfiles {
+    fn read(&self, name: &str) -> Result<Vec<f32>>;
+
+    /// Many at once.
+    fn read_batch(&self, names: &[String]) -> Result<Vec<Vec<f32>>> {
+        names.iter().map(|n| self.read(n)).collect()
+    }
+
+    /// How many arrays have an attribute `cycle` of 7.
+    fn count_cycle_7(&self) -> Result<usize> {
+        bail!("not possible")
+    }
+
+    /// How many arrays hold values above 29, told by their maxima, and the attribute `cycle` of 7.
+    fn count_pruned(&self) -> Result<usize> {
+        bail!("not possible")
+    }
+
+    /// The sum of all maxima, read from statistics.
+    fn sum_of_maxima(&self) -> Result<f64> {
+        bail!("not possible")
+    }
+}
+
+/// A file that is updated again and again.
+pub trait Updates {
+    /// Writes chunk `i`, whose 10,000 elements are `value` + their number, and commits.
+    fn commit(&mut self, i: u64, value: f32) -> Result<()>;
+
+    /// The sum of all elements, read by a handle that was opened for it.
+    fn reopen_and_sum(&self) -> Result<f64>;
+
+    /// Merges what the commits left, if the peer can.
+    fn compact(&mut self) -> Result<()> {
+        bail!("not possible")
+    }
+}

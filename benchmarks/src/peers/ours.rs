@@ -1,0 +1,185 @@
+//! array-format as it is in this repository.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use array_format::blocking::wait;
+use array_format::{
+    ArrayDefinition, ArrayFile, DType, FileConfig, Lz4Codec, NoCompression, Scalar, Snapshot, Value, ZstdCodec,
+};
+use ndarray::{ArrayD, ArrayView, IxDyn};
+
+use crate::data::{Attribute, Profiles, Values, Volume};
+use crate::peer::{Compression, OpenProfiles, OpenVolume, Peer, Updates};
+
+pub struct Ours;
+
+const FILE: &str = "data.af";
+const ARRAY: &str = "v";
+
+fn config(how: Compression) -> FileConfig {
+    match how {
+        Compression::None => FileConfig::new(NoCompression),
+        Compression::Lz4 => FileConfig::new(Lz4Codec),
+        // As the peers and the limit do it: the codec alone.
+        Compression::Zstd3 => FileConfig::new(ZstdCodec::default()).with_shuffle(false),
+        Compression::Default => FileConfig::default(),
+    }
+}
+
+fn names(n: usize) -> Vec<String> {
+    ["t", "y", "x"].iter().take(n).map(ToString::to_string).collect()
+}
+
+impl Peer for Ours {
+    fn name(&self) -> &'static str {
+        "array-format"
+    }
+
+    fn write_volume(&self, dir: &Path, volume: &Volume, how: Compression) -> Result<()> {
+        let mut file = wait(ArrayFile::create_path(dir.join(FILE), config(how)))?;
+        let (shape, chunk) = (volume.shape.to_vec(), volume.chunk.to_vec());
+        let dims = IxDyn(&volume.shape.map(|n| n as usize));
+        match &volume.values {
+            Values::F32(v) => {
+                let definition = ArrayDefinition::new::<f32>(names(3), shape).chunk_shape(chunk);
+                file.define(ARRAY, definition)?;
+                wait(file.write_array(ARRAY, vec![], ArrayView::from_shape(dims, v)?))?;
+            }
+            Values::U16(v) => {
+                let definition = ArrayDefinition::new::<u16>(names(3), shape).chunk_shape(chunk);
+                file.define(ARRAY, definition)?;
+                wait(file.write_array(ARRAY, vec![], ArrayView::from_shape(dims, v)?))?;
+            }
+        }
+        wait(file.flush())?;
+        Ok(())
+    }
+
+    fn open_volume(&self, dir: &Path) -> Result<Box<dyn OpenVolume>> {
+        let file = wait(ArrayFile::open_path(dir.join(FILE), FileConfig::default()))?;
+        let snapshot = file.snapshot();
+        let dtype = wait(snapshot.array(ARRAY))?.schema.dtype;
+        Ok(Box::new(Open { snapshot, dtype }))
+    }
+
+    fn write_profiles(&self, dir: &Path, profiles: &Profiles) -> Result<()> {
+        let mut file = wait(ArrayFile::create_path(dir.join(FILE), FileConfig::default()))?;
+        for i in 0..profiles.count {
+            let (name, values) = (Profiles::name(i), profiles.values(i));
+            file.define_array::<f32>(&name, vec!["level".into()], vec![values.len() as u64], None, None)?;
+            wait(file.write_array(&name, vec![], ArrayView::from_shape(IxDyn(&[values.len()]), values)?))?;
+            for attribute in Profiles::attributes(i) {
+                match attribute {
+                    Attribute::Text(key, text) => wait(file.set_attribute(&name, key, text))?,
+                    Attribute::Number(key, number) => wait(file.set_attribute(&name, key, number))?,
+                }
+            }
+        }
+        wait(file.flush())?;
+        Ok(())
+    }
+
+    fn open_profiles(&self, dir: &Path) -> Result<Box<dyn OpenProfiles>> {
+        let file = wait(ArrayFile::open_path(dir.join(FILE), FileConfig::default()))?;
+        Ok(Box::new(OpenP { snapshot: file.snapshot() }))
+    }
+
+    fn write_integers(&self, dir: &Path, count: usize, make: &dyn Fn(usize) -> Vec<i32>) -> Result<()> {
+        let mut file = wait(ArrayFile::create_path(dir.join(FILE), config(Compression::Lz4)))?;
+        for i in 0..count {
+            let (name, values) = (Profiles::name(i), make(i));
+            file.define_array::<i32>(&name, vec!["n".into()], vec![values.len() as u64], None, None)?;
+            wait(file.write_array(&name, vec![], ArrayView::from_shape(IxDyn(&[values.len()]), &values)?))?;
+        }
+        wait(file.flush())?;
+        Ok(())
+    }
+
+    fn sum_integers(&self, dir: &Path, count: usize) -> Result<i64> {
+        let file = wait(ArrayFile::open_path(dir.join(FILE), FileConfig::default()))?;
+        let snapshot = file.snapshot();
+        let mut sum = 0;
+        for i in 0..count {
+            let values = wait(snapshot.read_array::<i32>(&Profiles::name(i), vec![], vec![]))?;
+            sum += values.iter().map(|v| i64::from(*v)).sum::<i64>();
+        }
+        Ok(sum)
+    }
+
+    fn updates(&self, dir: &Path, commits: usize) -> Result<Box<dyn Updates>> {
+        let path = dir.join(FILE);
+        let mut file = wait(ArrayFile::create_path(&path, FileConfig::default()))?;
+        let shape = vec![commits as u64 * 100, 100];
+        file.define_array::<f32>(ARRAY, names(2), shape, Some(vec![100, 100]), None)?;
+        wait(file.flush())?;
+        Ok(Box::new(Updating { file, path }))
+    }
+}
+
+struct Open {
+    snapshot: Snapshot,
+    dtype: DType,
+}
+
+/// The elements without a copy.
+fn flat<T: Clone>(array: ArrayD<T>) -> Vec<T> {
+    array.into_raw_vec_and_offset().0
+}
+
+impl OpenVolume for Open {
+    fn read(&self, start: [u64; 3], shape: [u64; 3]) -> Result<Values> {
+        let (start, shape) = (start.to_vec(), shape.to_vec());
+        Ok(match self.dtype {
+            DType::Scalar(Scalar::U16) => {
+                Values::U16(flat(wait(self.snapshot.read_array::<u16>(ARRAY, start, shape))?))
+            }
+            _ => Values::F32(flat(wait(self.snapshot.read_array::<f32>(ARRAY, start, shape))?)),
+        })
+    }
+}
+
+struct OpenP {
+    snapshot: Snapshot,
+}
+
+impl OpenProfiles for OpenP {
+    fn read(&self, name: &str) -> Result<Vec<f32>> {
+        Ok(flat(wait(self.snapshot.read_array::<f32>(name, vec![], vec![]))?))
+    }
+
+    fn read_batch(&self, names: &[String]) -> Result<Vec<Vec<f32>>> {
+        let all = wait(self.snapshot.read_many::<f32>(names, vec![], vec![]))?;
+        Ok(all.into_iter().map(flat).collect())
+    }
+
+    fn count_cycle_7(&self) -> Result<usize> {
+        let cycles = wait(self.snapshot.attribute_index("cycle"))?;
+        Ok(cycles.iter().filter(|(_, v)| *v == Value::from(7i64)).count())
+    }
+}
+
+struct Updating {
+    file: ArrayFile,
+    path: PathBuf,
+}
+
+impl Updates for Updating {
+    fn commit(&mut self, i: u64, value: f32) -> Result<()> {
+        let chunk = ArrayD::from_shape_vec(IxDyn(&[100, 100]), (0..10_000).map(|k| value + k as f32).collect())?;
+        wait(self.file.write_array(ARRAY, vec![i * 100, 0], chunk.view()))?;
+        wait(self.file.flush())?;
+        Ok(())
+    }
+
+    fn reopen_and_sum(&self) -> Result<f64> {
+        let file = wait(ArrayFile::open_path(&self.path, FileConfig::default()))?;
+        let all = wait(file.read_array::<f32>(ARRAY, vec![], vec![]))?;
+        Ok(all.iter().map(|v| f64::from(*v)).sum())
+    }
+
+    fn compact(&mut self) -> Result<()> {
+        wait(self.file.compact())?;
+        Ok(())
+    }
+}
