@@ -24,6 +24,9 @@ pub trait ScalarElement: Copy + Default + PartialEq + Send + Sync + 'static {
 
     /// The same for writing: whatever bytes are put there are valid values.
     fn as_le_bytes_mut(values: &mut [Self]) -> Option<&mut [u8]>;
+
+    /// `n` values of all zero bytes; `None` where there is no such memory.
+    fn zeros(n: usize) -> Option<Vec<Self>>;
 }
 
 /// On machines of the other byte order, values are converted one by one.
@@ -59,6 +62,9 @@ macro_rules! plain {
             fn as_le_bytes_mut(values: &mut [Self]) -> Option<&mut [u8]> {
                 cast_mut(values)
             }
+            fn zeros(n: usize) -> Option<Vec<Self>> {
+                bytemuck::allocation::try_zeroed_vec(n).ok()
+            }
         }
     )*};
 }
@@ -87,6 +93,9 @@ macro_rules! complex {
             fn as_le_bytes_mut(values: &mut [Self]) -> Option<&mut [u8]> {
                 cast_mut(values)
             }
+            fn zeros(n: usize) -> Option<Vec<Self>> {
+                bytemuck::allocation::try_zeroed_vec(n).ok()
+            }
         }
     )*};
 }
@@ -106,6 +115,9 @@ impl ScalarElement for bool {
     }
     fn as_le_bytes_mut(_: &mut [Self]) -> Option<&mut [u8]> {
         None // not every byte is a bool
+    }
+    fn zeros(n: usize) -> Option<Vec<Self>> {
+        bytemuck::allocation::try_zeroed_vec(n).ok()
     }
 }
 
@@ -129,6 +141,10 @@ macro_rules! time {
             }
             fn as_le_bytes_mut(values: &mut [Self]) -> Option<&mut [u8]> {
                 cast_mut(bytemuck::TransparentWrapper::peel_slice_mut(values))
+            }
+            fn zeros(n: usize) -> Option<Vec<Self>> {
+                let values: Vec<i64> = bytemuck::allocation::try_zeroed_vec(n).ok()?;
+                Some(bytemuck::allocation::TransparentWrapperAlloc::wrap_vec(values))
             }
         }
 
@@ -193,6 +209,11 @@ pub trait ArrayElement: Clone + Send + Sync + 'static {
     fn as_le_bytes_mut(_elements: &mut [Self]) -> Option<&mut [u8]> {
         None
     }
+
+    /// `n` elements to be read into in place. `None` for types that cannot be, and where there is no such memory.
+    fn zeros(_n: usize) -> Option<Vec<Self>> {
+        None
+    }
 }
 
 /// A type whose bytes in the file have one length.
@@ -240,6 +261,10 @@ impl<T: ScalarElement> ArrayElement for T {
 
     fn as_le_bytes_mut(elements: &mut [Self]) -> Option<&mut [u8]> {
         T::as_le_bytes_mut(elements)
+    }
+
+    fn zeros(n: usize) -> Option<Vec<Self>> {
+        <T as ScalarElement>::zeros(n)
     }
 }
 

@@ -162,7 +162,8 @@ impl FrameTable {
         frames.get(first..past).unwrap_or_default()
     }
 
-    fn values(&self) -> &[Frame] {
+    /// All frames but that of the mask, in order.
+    pub fn values(&self) -> &[Frame] {
         let n = self.frames.len() - usize::from(self.has_mask && !self.frames.is_empty());
         self.frames.get(..n).unwrap_or_default()
     }
@@ -177,6 +178,11 @@ impl Frame {
     /// The bytes of the raw values that the frame holds.
     pub fn raw(&self) -> Range<u64> {
         self.raw.clone()
+    }
+
+    /// First byte in the block after the frame.
+    pub fn end(&self) -> u64 {
+        self.stored.end
     }
 
     fn decompress(&self, codec: &dyn CompressionCodec, params: &[u8], stored: &[u8]) -> Result<Vec<u8>> {

@@ -251,6 +251,12 @@ impl Overlap {
         CopyPlan::new(&self.count, (result, &self.in_region, &steps), (&self.cell, &self.in_cell, &self.step))
     }
 
+    /// From the cell's box to a dense one that holds the overlap and nothing else.
+    pub fn to_dense(&self) -> CopyPlan {
+        let (zeros, ones) = (vec![0; self.count.len()], vec![1; self.count.len()]);
+        CopyPlan::new(&self.count, (&self.cell, &self.in_cell, &self.step), (&self.count, &zeros, &ones))
+    }
+
     /// The elements of the cell's box, in row-major order, that are needed.
     pub fn span(&self) -> Range<u64> {
         let strides = strides(&self.cell);

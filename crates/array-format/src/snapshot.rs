@@ -184,8 +184,18 @@ impl Snapshot {
 
     async fn read_found<T: ArrayElement>(&self, array: &FoundArray, region: &Region) -> Result<ArrayD<T>> {
         let dims: Vec<usize> = region.count.iter().map(|n| *n as usize).collect();
-        let elements = self.view.read(array, region).await?;
-        let values = T::from_values(&elements.values, elements.validity.as_deref())?;
+        // Numbers are decoded where they stay.
+        let mut zeros = if T::NULLABLE { None } else { T::zeros(region.len()?) };
+        let values = match zeros.as_deref_mut().and_then(T::as_le_bytes_mut) {
+            Some(bytes) => {
+                self.view.read_fixed(array, region, bytes, None).await?;
+                zeros.unwrap_or_default()
+            }
+            None => {
+                let elements = self.view.read(array, region).await?;
+                T::from_values(&elements.values, elements.validity.as_deref())?
+            }
+        };
         ArrayD::from_shape_vec(IxDyn(&dims), values).map_err(|e| Error::corrupt(e.to_string()))
     }
 

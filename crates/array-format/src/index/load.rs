@@ -16,6 +16,7 @@ use bytes::Bytes;
 
 use super::Version;
 use crate::cache::{Cached, Key};
+use crate::layer::object::PinnedObject;
 
 /// A page type: how it is decoded and kept.
 pub(crate) trait Page: Sized + Send + Sync {
@@ -70,16 +71,27 @@ impl Version {
         Ok(Key { write_id, object, offset, stored_bytes, checksum, fingerprint: b.fingerprint() })
     }
 
+    /// An object of this version, open.
+    pub(crate) async fn pinned(&self, object: ObjectId) -> Result<PinnedObject> {
+        let entry = self.entry(object)?;
+        self.objects.get(&self.head.file_id, &entry).await
+    }
+
+    /// Whether a range lies in the object, as the root says it is.
+    pub(crate) fn check_inside(&self, object: ObjectId, range: std::ops::Range<u64>) -> Result<()> {
+        if range.start <= range.end && range.end <= self.entry(object)?.object_bytes {
+            return Ok(());
+        }
+        Err(Error::corrupt("the index refers to bytes outside of the object")
+            .in_layer(object)
+            .at_offset(range.start))
+    }
+
     /// Reads bytes of an object of this version.
     pub(crate) async fn read(&self, object: ObjectId, range: std::ops::Range<u64>) -> Result<Bytes> {
-        let entry = self.entry(object)?;
-        if range.start > range.end || range.end > entry.object_bytes {
-            return Err(Error::corrupt("the index refers to bytes outside of the object")
-                .in_layer(object)
-                .at_offset(range.start));
-        }
+        self.check_inside(object, range.clone())?;
         let offset = range.start;
-        let pinned = self.objects.get(&self.head.file_id, &entry).await?;
+        let pinned = self.pinned(object).await?;
         pinned.read(range).await.map_err(|e| e.in_layer(object).at_offset(offset))
     }
 

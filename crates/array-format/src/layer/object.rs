@@ -48,6 +48,21 @@ impl PinnedObject {
         &self.tail
     }
 
+    /// Whether its bytes can be read without waiting.
+    pub(crate) fn reads_now(&self) -> bool {
+        self.object.now().is_some()
+    }
+
+    /// Bytes of a range, in the place of what `out` held, where [`reads_now`](Self::reads_now).
+    pub(crate) fn read_now(&self, range: Range<u64>, out: &mut Vec<u8>) -> Result<()> {
+        let Some(now) = self.object.now() else {
+            return Err(Error::new(ErrorKind::Unsupported, "this object cannot be read without waiting"));
+        };
+        self.counting.requests.fetch_add(1, Ordering::Relaxed);
+        self.counting.bytes.fetch_add(range.end.saturating_sub(range.start), Ordering::Relaxed);
+        now.read_now(range, out)
+    }
+
     /// Bytes of a range; free of charge where the tail has them.
     pub(crate) async fn read(&self, range: Range<u64>) -> Result<Bytes> {
         let tail_start = self.object.size() - self.tail.len() as u64;

@@ -3,11 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use array_format_core::address::ObjectId;
 use array_format_core::block::{BlockMeta, ChunkRef};
 use array_format_core::buffer::{Elements, Values, Variable, zeroed};
-use array_format_core::checksum::{check_earned, verify};
+use array_format_core::checksum::check_earned;
 use array_format_core::chunk;
-use array_format_core::framed::{self, FrameTable};
+use array_format_core::framed;
 use array_format_core::grid::{CopyPlan, Grid, Overlap, Region, element_count};
 use array_format_core::schema::ArraySchema;
 use array_format_core::{Error, Result};
@@ -15,9 +16,10 @@ use bytes::Bytes;
 use rayon::prelude::*;
 
 use super::fetch::{Stretch, slice};
-use super::frames::Frames;
+use super::frames::{self, Frames, Stored};
 use super::view::{ChunkSource, FoundArray, View};
 use crate::index::Version;
+use crate::layer::object::PinnedObject;
 use crate::write::pending::grid;
 
 /// Stored bytes that are held at once while a large region is read.
@@ -40,12 +42,7 @@ enum Loaded {
     Unwritten,
     /// The decoded block that holds the chunk.
     Block(ChunkRef, Bytes),
-    Frames {
-        block: Arc<BlockMeta>,
-        table: FrameTable,
-        first: u64,
-        stored: Bytes,
-    },
+    Frames(Arc<BlockMeta>, Stored),
 }
 
 /// Where fixed-size elements are put: the values, and a byte an element for the mask.
@@ -79,11 +76,12 @@ impl View {
     ) -> Result<()> {
         let Some(grid) = grid(&array.node) else { return Ok(()) };
         let size = array.schema.dtype.fixed_size_bytes().unwrap_or(0);
-        // Chunks of one coordinate on the first axis fill one contiguous slab of the result: slabs are filled in parallel.
+        // Chunks of one coordinate on the first axis that is longer than 1 fill one contiguous slab of the result: slabs are filled in parallel.
+        let axis = region.count.iter().position(|n| *n > 1).unwrap_or(0);
         let mut slabs: Vec<Slab<'_>> = Vec::new();
         let (mut rest, mut rest_validity) = (values, validity.take());
-        let row_elements: u64 = region.count.iter().skip(1).product();
-        for cells in grid.cells_of(region)?.chunk_by(|a, b| a.first() == b.first()) {
+        let row_elements: u64 = region.count.iter().skip(axis + 1).product();
+        for cells in grid.cells_of(region)?.chunk_by(|a, b| a.get(axis) == b.get(axis)) {
             let mut pieces = Vec::new();
             for coords in cells {
                 let Some(overlap) = grid.overlap(coords, region) else { continue };
@@ -93,10 +91,10 @@ impl View {
                 pieces.push(Piece { source, overlap, elements });
             }
             let Some(first) = pieces.first() else { continue };
-            let rows = first.overlap.count.first().copied().unwrap_or(1);
-            let offset = first.overlap.in_region.first().copied().unwrap_or(0);
+            let rows = first.overlap.count.get(axis).copied().unwrap_or(1);
+            let offset = first.overlap.in_region.get(axis).copied().unwrap_or(0);
             let mut shape = region.count.clone();
-            if let Some(n) = shape.first_mut() {
+            if let Some(n) = shape.get_mut(axis) {
                 *n = rows;
             }
             let elements = usize::try_from(rows * row_elements).unwrap_or(usize::MAX);
@@ -108,7 +106,7 @@ impl View {
                 now
             });
             for piece in &mut pieces {
-                if let Some(i) = piece.overlap.in_region.first_mut() {
+                if let Some(i) = piece.overlap.in_region.get_mut(axis) {
                     *i -= offset;
                 }
             }
@@ -317,9 +315,38 @@ impl Version {
             .collect()
     }
 
-    /// Loads what is needed of framed blocks: all of a small one; of a large one its table first, then its frames.
+    /// Loads what is needed of framed blocks: all of a small one; of a large one its table first, then its frames. What can be read
+    /// without waiting is left to those who decode.
     async fn load_frames(&self, schema: &ArraySchema, wanted: &[(&ChunkRef, &Piece)]) -> Result<Vec<Loaded>> {
-        let size = schema.dtype.fixed_size_bytes().unwrap_or(0) as u64;
+        let mut objects: HashMap<ObjectId, PinnedObject> = HashMap::new();
+        for (c, _) in wanted {
+            let id = c.block.id.object;
+            if !objects.contains_key(&id) {
+                objects.insert(id, self.pinned(id).await.map_err(|e| self.in_file(e))?);
+            }
+        }
+        let now = |c: &ChunkRef| objects.get(&c.block.id.object).filter(|o| o.reads_now());
+        let later: Vec<(&ChunkRef, &Piece)> = wanted.iter().filter(|w| now(w.0).is_none()).copied().collect();
+        let mut fetched = self.fetch_frames(schema, &later).await?.into_iter();
+        let loaded = wanted.iter().map(|(c, _)| {
+            let stored = match now(c) {
+                Some(object) => {
+                    self.check_inside(c.block.id.object, c.block.offset..c.block.end())?;
+                    Stored::Now(object.clone())
+                }
+                None => fetched.next().ok_or_else(|| Error::corrupt("a block was not loaded"))?,
+            };
+            Ok(Loaded::Frames(c.block.clone(), stored))
+        });
+        loaded.collect()
+    }
+
+    async fn fetch_frames(
+        &self,
+        schema: &ArraySchema,
+        wanted: &[(&ChunkRef, &Piece)],
+    ) -> Result<Vec<Stored>> {
+        let size = schema.dtype.fixed_size_bytes().unwrap_or(0);
         let first: Vec<Stretch> = wanted
             .iter()
             .map(|(c, p)| {
@@ -336,36 +363,26 @@ impl Version {
         let mut second = Vec::new();
         for ((c, p), bytes) in wanted.iter().zip(&firsts) {
             let b = &c.block;
-            let decode = || {
-                let len = framed::table_bytes(schema, p.elements, b.frame_bytes);
-                let table = usize::try_from(len).ok().and_then(|len| bytes.get(..len));
-                let table = table.ok_or_else(|| Error::corrupt("a block is shorter than its frame table"))?;
-                verify(table, b.checksum, "the frame table of a block")?;
-                FrameTable::decode(schema, p.elements, b.frame_bytes, b.stored_bytes, table)
-            };
-            let table = decode().map_err(|e| self.at_block(e, b))?;
+            let table = frames::table(schema, p.elements, b, bytes).map_err(|e| self.at_block(e, b))?;
+            let mut parts = Vec::new();
             if (bytes.len() as u64) < b.stored_bytes {
-                let span = p.overlap.span();
-                let frames = table.frames_of(span.start * size..span.end * size);
-                let start = frames.first().map_or(0, |f| f.stored.start);
-                let end = match table.mask() {
-                    Some(mask) => mask.stored.end,
-                    None => frames.last().map_or(0, |f| f.stored.end),
-                };
-                second.push(Stretch { object: b.id.object, range: b.offset + start..b.offset + end });
+                let frames = frames::touched(&table, &p.overlap.to_dense(), size, b.frame_bytes);
+                parts = frames::stretches(frames.into_iter().chain(table.mask()), 0);
+                second.extend(parts.iter().map(|part| Stretch {
+                    object: b.id.object,
+                    range: b.offset + part.start..b.offset + part.end,
+                }));
             }
-            tables.push(table);
+            tables.push((table, parts));
         }
-        let mut seconds = self.fetch(&second).await?.into_iter().zip(second);
-        let loaded = wanted.iter().zip(firsts).zip(tables).map(|(((c, _), bytes), table)| {
-            let block = c.block.clone();
-            if bytes.len() as u64 == block.stored_bytes {
-                return Ok(Loaded::Frames { block, table, first: 0, stored: bytes });
+        let mut seconds = self.fetch(&second).await?.into_iter();
+        let stored = firsts.into_iter().zip(tables).map(|(bytes, (table, parts))| {
+            if parts.is_empty() {
+                return Stored::Fetched(table, vec![(0, bytes)]);
             }
-            let (stored, at) = seconds.next().ok_or_else(|| Error::corrupt("a block was not loaded"))?;
-            Ok(Loaded::Frames { first: at.range.start - block.offset, block, table, stored })
+            Stored::Fetched(table, parts.into_iter().map(|p| p.start).zip(seconds.by_ref()).collect())
         });
-        loaded.collect()
+        Ok(stored.collect())
     }
 
     /// Decodes a piece and copies its part to the slab.
@@ -399,9 +416,9 @@ impl Version {
                 };
                 put().map_err(|e| self.at_block(e, &chunk.block))
             }
-            Loaded::Frames { block, table, first, stored } => {
-                let frames = Frames { schema, block, table, first: *first, stored };
-                frames.put(self, piece, &plan, target, size).map_err(|e| self.at_block(e, block))
+            Loaded::Frames(block, stored) => {
+                let frames = Frames { schema, block, piece };
+                frames.put(self, stored, &plan, target, size).map_err(|e| self.at_block(e, block))
             }
         }
     }

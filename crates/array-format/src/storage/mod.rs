@@ -200,9 +200,24 @@ pub struct Opened {
     pub tail: Bytes,
 }
 
+/// Reads that wait for nothing but the disk, on the thread that asks.
+pub trait ReadNow: Send + Sync {
+    /// Exactly the bytes of `range`, in the place of what `out` held.
+    ///
+    /// # Errors
+    ///
+    /// As [`StoredObject::read`].
+    fn read_now(&self, range: Range<u64>, out: &mut Vec<u8>) -> Result<()>;
+}
+
 /// An object as it was when it was opened.
 #[async_trait]
 pub trait StoredObject: Debug + Send + Sync {
+    /// How to read without waiting, for objects that can: then each thread that decodes reads what it needs by itself.
+    fn now(&self) -> Option<&dyn ReadNow> {
+        None
+    }
+
     /// Its length in bytes.
     fn size(&self) -> u64;
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::error::io_error;
 use super::sys;
 use crate::storage::path::check_range;
-use crate::storage::{ObjectTag, StoredObject};
+use crate::storage::{ObjectTag, ReadNow, StoredObject};
 
 #[derive(Debug)]
 pub(super) struct LocalObject {
@@ -37,23 +37,31 @@ impl LocalObject {
             return Err(Error::invalid(format!("cannot open {shown}: it is a pipe or a device, not a file")));
         }
         let object = Self { file, size: metadata.len(), tag: sys::tag(&metadata), shown };
-        let tail = object.read_now(object.size.saturating_sub(tail_bytes)..object.size)?;
-        Ok((object, tail))
+        let mut tail = Vec::new();
+        object.read_to(object.size.saturating_sub(tail_bytes)..object.size, &mut tail)?;
+        Ok((object, tail.into()))
     }
 
-    fn read_now(&self, range: Range<u64>) -> Result<Bytes> {
+    fn read_to(&self, range: Range<u64>, out: &mut Vec<u8>) -> Result<()> {
+        out.clear();
         let length = check_range(&range, self.size, &self.shown)?;
         if length == 0 {
-            return Ok(Bytes::new());
+            return Ok(());
         }
         let start = range.start;
-        let bytes = sys::read_at(&self.file, range, length).map_err(|e| io_error("read", &self.shown, e))?;
-        if bytes.len() < length {
+        sys::read_at(&self.file, range, length, out).map_err(|e| io_error("read", &self.shown, e))?;
+        if out.len() < length {
             let (shown, size) = (&self.shown, self.size);
             let sentence = format!("{shown} had {size} bytes when it was opened and was cut short since");
-            return Err(Error::corrupt(sentence).at_offset(start + bytes.len() as u64));
+            return Err(Error::corrupt(sentence).at_offset(start + out.len() as u64));
         }
-        Ok(bytes.into())
+        Ok(())
+    }
+}
+
+impl ReadNow for LocalObject {
+    fn read_now(&self, range: Range<u64>, out: &mut Vec<u8>) -> Result<()> {
+        self.read_to(range, out)
     }
 }
 
@@ -68,6 +76,12 @@ impl StoredObject for LocalObject {
     }
 
     async fn read(&self, range: Range<u64>) -> Result<Bytes> {
-        self.read_now(range)
+        let mut bytes = Vec::new();
+        self.read_to(range, &mut bytes)?;
+        Ok(bytes.into())
+    }
+
+    fn now(&self) -> Option<&dyn ReadNow> {
+        Some(self)
     }
 }

@@ -86,12 +86,11 @@ pub(super) fn open_to_lock(path: &Path) -> io::Result<File> {
 }
 
 /// The bytes of `range`; fewer where the file ends.
-pub(super) fn read_at(file: &File, range: Range<u64>, length: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+pub(super) fn read_at(file: &File, range: Range<u64>, length: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
     // Not `with_capacity`: a sparse file can claim more than there is memory, and that must not end the process.
     bytes.try_reserve_exact(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
     while bytes.len() < length {
-        match read_some(file, &mut bytes, length, range.start) {
+        match read_some(file, bytes, length, range.start) {
             Ok(0) => break,
             Ok(_) => {}
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -99,7 +98,7 @@ pub(super) fn read_at(file: &File, range: Range<u64>, length: usize) -> io::Resu
         }
     }
     bytes.truncate(length);
-    Ok(bytes)
+    Ok(())
 }
 
 /// Appends to `bytes` what follows them in the file, whose byte `start` is their first.
