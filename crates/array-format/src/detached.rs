@@ -220,13 +220,13 @@ async fn write_run(pending: &Pending, stored: &Stored, sink: &mut LayerSink) -> 
     });
     let mut chunks = BTreeMap::new();
     for (id, of_node) in stored {
-        for (coords, (chunk, statistics)) in of_node {
+        for (coords, (chunk, statistics)) in of_node.iter() {
             chunks.insert((*id, coords.clone()), (chunk.clone(), statistics.clone()));
         }
     }
     let mut attributes = BTreeMap::new();
     for (id, of_node) in &pending.attributes {
-        for (name, value) in of_node {
+        for (name, value) in of_node.iter() {
             let row = AttributeRow { name: name.clone(), node: *id, version: 0, value: value.clone() };
             attributes.insert((name.clone(), *id), row);
         }

@@ -15,9 +15,10 @@ use crate::write::mover::Mover;
 use crate::write::pack::{ChunkJob, Compress, store};
 use crate::write::pending::{Pending, Placed, Staged, StagedChunk, grid};
 use crate::write::sink::LayerSink;
+use crate::write::small_map::SmallMap;
 
 /// Chunks by pending node id and coordinates.
-pub(crate) type Stored = BTreeMap<u64, BTreeMap<Vec<u64>, (ChunkRef, Statistics)>>;
+pub(crate) type Stored = BTreeMap<u64, SmallMap<Vec<u64>, (ChunkRef, Statistics)>>;
 
 /// Stores the pending chunks: elements are encoded, blocks of other files copied, chunks of detached layers stay where they are.
 pub(crate) async fn store_chunks(
@@ -38,7 +39,7 @@ pub(crate) async fn store_chunks(
             Some(item) => Compress::Auto(item),
             None => Compress::As(codec_of(schema, config, &mut codecs)?),
         };
-        for (coords, chunk) in pending.chunks.get(&s.node.id).into_iter().flatten() {
+        for (coords, chunk) in pending.chunks.get(&s.node.id).into_iter().flat_map(SmallMap::iter) {
             if !grid.contains(coords) {
                 continue;
             }

@@ -1,6 +1,7 @@
 //! From pending changes to a layer: rows, blocks, pages, root.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use array_format_core::address::ObjectId;
@@ -24,6 +25,7 @@ use crate::read::View;
 use crate::storage::Upload;
 use crate::write::pending::{NEW_NODE, Pending, Staged, StagedChunk, StagedNode, grid};
 use crate::write::sink::LayerSink;
+use crate::write::small_map::SmallMap;
 
 /// A layer that is written but not visible.
 pub(crate) struct Built {
@@ -35,14 +37,27 @@ pub(crate) struct Built {
     pub(crate) inline: BTreeMap<u64, (ChunkRef, u64)>,
 }
 
-/// All rows that a commit adds, sorted.
+/// All rows that a commit adds. Of two with one key the later one counts.
 #[derive(Default)]
 struct Rows {
-    nodes: BTreeMap<String, NodeRow>,
-    chunks: BTreeMap<(u64, Vec<u64>), ChunkRow>,
-    attributes: BTreeMap<(String, u64), AttributeRow>,
-    statistics: BTreeMap<u64, StatisticsRow>,
-    chunk_statistics: BTreeMap<(u64, Vec<u64>), StatisticsRow>,
+    nodes: Vec<NodeRow>,
+    chunks: Vec<ChunkRow>,
+    attributes: Vec<AttributeRow>,
+    statistics: Vec<StatisticsRow>,
+    chunk_statistics: Vec<StatisticsRow>,
+}
+
+/// Rows in the order of their keys.
+fn sorted<R>(mut rows: Vec<R>, order: impl Fn(&R, &R) -> Ordering) -> Vec<R> {
+    rows.sort_by(&order);
+    rows.dedup_by(|later, earlier| {
+        let same = order(later, earlier) == Ordering::Equal;
+        if same {
+            std::mem::swap(later, earlier);
+        }
+        same
+    });
+    rows
 }
 
 struct Builder<'a> {
@@ -53,6 +68,10 @@ struct Builder<'a> {
     rows: Rows,
     ids: BTreeMap<u64, u64>,
     objects: Vec<ObjectEntry>,
+    /// Where in `objects` an object is.
+    places: HashMap<ObjectId, usize>,
+    /// Ids of the nodes that are somewhere after the commit.
+    staying: HashSet<u64>,
     arrays: i64,
     groups: i64,
 }
@@ -75,6 +94,8 @@ pub(crate) async fn build(
         rows: Rows::default(),
         ids: BTreeMap::new(),
         objects: footer.objects.clone(),
+        places: footer.objects.iter().enumerate().map(|(i, o)| (o.id, i)).collect(),
+        staying: pending.nodes.values().filter_map(Staged::id).collect(),
         arrays: 0,
         groups: 0,
     };
@@ -116,24 +137,29 @@ impl Builder<'_> {
         let version = self.view.version.clone();
         for (chunk, _) in stored.values().flat_map(|c| c.values()) {
             let id = chunk.block.id.object;
-            if self.objects.iter().all(|o| o.id != id)
+            if !self.places.contains_key(&id)
                 && let Some(layer) = version.objects.detached(id)
             {
                 crate::detached::check_floor(&version, layer.begun)?;
-                self.objects.push(layer.entry);
+                self.add_object(layer.entry);
             }
             self.live(chunk, true);
         }
         Ok(())
     }
 
+    fn add_object(&mut self, entry: ObjectEntry) {
+        self.places.insert(entry.id, self.objects.len());
+        self.objects.push(entry);
+    }
+
     /// Counts a chunk as live, or as dead.
     fn live(&mut self, chunk: &ChunkRef, live: bool) {
         let id = chunk.block.id.object;
-        if id == ObjectId::Layer(self.number) && self.objects.iter().all(|o| o.id != id) {
-            self.objects.push(own_entry(self.number, [0; 16]));
+        if id == ObjectId::Layer(self.number) && !self.places.contains_key(&id) {
+            self.add_object(own_entry(self.number, [0; 16]));
         }
-        if let Some(entry) = self.objects.iter_mut().find(|o| o.id == id) {
+        if let Some(entry) = self.places.get(&id).and_then(|i| self.objects.get_mut(*i)) {
             entry.live_bytes = match live {
                 true => entry.live_bytes.saturating_add(chunk.length),
                 false => entry.live_bytes.saturating_sub(chunk.length),
@@ -146,10 +172,8 @@ impl Builder<'_> {
         let Some(NodeRow { node: Some(node), .. }) = self.view.version.node(path).await? else {
             return Ok(());
         };
-        let moved = self.pending.nodes.values().any(|s| matches!(s, Staged::Node(s) if s.node.id == node.id));
-        self.rows
-            .nodes
-            .insert(path.to_owned(), NodeRow { path: path.to_owned(), version: self.number, node: None });
+        let moved = self.staying.contains(&node.id);
+        self.rows.nodes.push(NodeRow { path: path.to_owned(), version: self.number, node: None });
         self.count(&node, -1);
         if moved {
             return Ok(());
@@ -162,7 +186,7 @@ impl Builder<'_> {
         // Its attributes and statistics would be ignored, for nothing has its id; taking them along makes columns smaller.
         for key in node.keys.iter() {
             let row = AttributeRow { name: key.clone(), node: node.id, version: self.number, value: None };
-            self.rows.attributes.insert((key.clone(), node.id), row);
+            self.rows.attributes.push(row);
         }
         if matches!(*node.schema, Schema::Array(_)) {
             self.statistics(node.id, None);
@@ -180,7 +204,7 @@ impl Builder<'_> {
 
     fn statistics(&mut self, node: u64, statistics: Option<Statistics>) {
         let row = StatisticsRow { node, coords: Vec::new(), version: self.number, statistics };
-        self.rows.statistics.insert(node, row);
+        self.rows.statistics.push(row);
     }
 
     /// A node that is new or changed.
@@ -220,11 +244,12 @@ impl Builder<'_> {
             _ => self.number,
         };
         if matches!(*node.schema, Schema::Array(_)) {
-            let empty = BTreeMap::new();
+            let empty = SmallMap::default();
             let new = stored.get(&staged.node.id).unwrap_or(&empty);
             self.put_chunks(&mut node, base.as_ref(), staged.node.id, new).await?;
         }
-        for (name, value) in self.pending.attributes.get(&staged.node.id).into_iter().flatten() {
+        for (name, value) in self.pending.attributes.get(&staged.node.id).into_iter().flat_map(SmallMap::iter)
+        {
             if value.is_some() || base.as_ref().is_some_and(|b| b.keys.contains(name)) {
                 let row = AttributeRow {
                     name: name.clone(),
@@ -232,10 +257,10 @@ impl Builder<'_> {
                     version: self.number,
                     value: value.clone(),
                 };
-                self.rows.attributes.insert((name.clone(), node.id), row);
+                self.rows.attributes.push(row);
             }
         }
-        self.rows.nodes.insert(path.to_owned(), NodeRow { path: path.to_owned(), version, node: Some(node) });
+        self.rows.nodes.push(NodeRow { path: path.to_owned(), version, node: Some(node) });
         Ok(())
     }
 
@@ -254,7 +279,7 @@ impl Builder<'_> {
         node: &mut Node,
         base: Option<&Node>,
         pending_id: u64,
-        new: &BTreeMap<Vec<u64>, (ChunkRef, Statistics)>,
+        new: &SmallMap<Vec<u64>, (ChunkRef, Statistics)>,
     ) -> Result<()> {
         let Some(now) = grid(node) else { return Ok(()) };
         let before = base.and_then(grid);
@@ -282,7 +307,7 @@ impl Builder<'_> {
         let base_id = base.map(|b| b.id);
         // Rows of table 2.
         if !now.is_single() {
-            for (coords, (chunk, statistics)) in new {
+            for (coords, (chunk, statistics)) in new.iter() {
                 self.chunk_row(node.id, coords, Some(chunk.clone()), self.number, Some(statistics.clone()));
             }
             if was_single
@@ -297,7 +322,7 @@ impl Builder<'_> {
             }
         }
         if let (Some(id), Some(staged)) = (base_id, staged) {
-            for (coords, chunk) in staged {
+            for (coords, chunk) in staged.iter() {
                 let gone = matches!(chunk, StagedChunk::Erased) || now.is_single();
                 if gone && self.view.version.chunk(id, coords).await?.is_some_and(|r| r.chunk.is_some()) {
                     self.chunk_row(node.id, coords, None, self.number, None);
@@ -334,12 +359,11 @@ impl Builder<'_> {
         version: u64,
         s: Option<Statistics>,
     ) {
-        let key = (node, coords.to_vec());
         // A chunk without known statistics has a row all the same: unknown.
         let statistics = chunk.as_ref().map(|_| s.unwrap_or_default());
         let row = StatisticsRow { node, coords: coords.to_vec(), version, statistics };
-        self.rows.chunk_statistics.insert(key.clone(), row);
-        self.rows.chunks.insert(key, ChunkRow { node, coords: coords.to_vec(), version, chunk });
+        self.rows.chunk_statistics.push(row);
+        self.rows.chunks.push(ChunkRow { node, coords: coords.to_vec(), version, chunk });
     }
 
     /// Statistics of the whole array after the commit.
@@ -348,11 +372,11 @@ impl Builder<'_> {
         node: &Node,
         base: Option<&Node>,
         pending_id: u64,
-        new: &BTreeMap<Vec<u64>, (ChunkRef, Statistics)>,
+        new: &SmallMap<Vec<u64>, (ChunkRef, Statistics)>,
     ) -> Result<Statistics> {
         let new = new.values().fold(Statistics::empty(), |all, (_, s)| all.merge(s));
         let (Some(base), Some(now)) = (base, grid(node)) else { return Ok(new) };
-        let empty = BTreeMap::new();
+        let empty = SmallMap::default();
         let staged = self.pending.chunks.get(&pending_id).unwrap_or(&empty);
         // Usually the extremes lie in chunks that stay: then nothing but the chunks that go has to be looked at.
         let mut rest = Some(self.view.array_statistics(base).await?);
@@ -376,27 +400,32 @@ impl Builder<'_> {
         let version = self.view.version.clone();
         let footer = &version.head.footer;
         let own_blocks = self.sink.put_block_table().await?;
-        let small = self.rows.nodes.len() < 64;
+        let rows = std::mem::take(&mut self.rows);
+        let nodes = sorted(rows.nodes, |a, b| a.path.cmp(&b.path));
+        let small = nodes.len() < 64;
         let absorbed = absorb(&footer.runs, small);
         let (merged, kept) = footer.runs.split_at(absorbed);
         let drop_tombstones = kept.is_empty();
         let mut run = Run::default();
-        let rows = std::mem::take(&mut self.rows);
-        let nodes = rows.nodes.values().filter_map(|r| r.node.as_ref());
-        let inline = nodes.filter_map(|n| Some((n.id, n.chunk.clone()?))).collect();
+        let inline = nodes.iter().filter_map(|r| r.node.as_ref());
+        let inline = inline.filter_map(|n| Some((n.id, n.chunk.clone()?))).collect();
         let m = Merge { version: &version, runs: merged, drop_tombstones };
         let sink = &mut self.sink;
-        run.directories
-            .extend(m.table(Table::Nodes, rows.nodes.into_values(), |r| r.node.is_none(), sink).await?);
-        run.directories
-            .extend(m.table(Table::Chunks, rows.chunks.into_values(), |r| r.chunk.is_none(), sink).await?);
+        let gone = |r: &NodeRow| r.node.is_none();
+        run.directories.extend(m.table(Table::Nodes, nodes.into_iter(), gone, sink).await?);
+        let chunks = sorted(rows.chunks, |a, b| (a.node, &a.coords).cmp(&(b.node, &b.coords)));
+        let gone = |r: &ChunkRow| r.chunk.is_none();
+        run.directories.extend(m.table(Table::Chunks, chunks.into_iter(), gone, sink).await?);
+        let attributes = sorted(rows.attributes, |a, b| (&a.name, a.node).cmp(&(&b.name, b.node)));
         let gone = |r: &AttributeRow| r.value.is_none();
-        run.directories.extend(m.table(Table::Attributes, rows.attributes.into_values(), gone, sink).await?);
-        let gone = |r: &StatisticsRow| r.statistics.is_none();
-        run.directories
-            .extend(m.table(Table::ArrayStatistics, rows.statistics.into_values(), gone, sink).await?);
-        let rows = rows.chunk_statistics.into_values();
-        run.directories.extend(m.table(Table::ChunkStatistics, rows, gone, sink).await?);
+        run.directories.extend(m.table(Table::Attributes, attributes.into_iter(), gone, sink).await?);
+        let by_chunk = |a: &StatisticsRow, b: &StatisticsRow| (a.node, &a.coords).cmp(&(b.node, &b.coords));
+        for (table, rows) in
+            [(Table::ArrayStatistics, rows.statistics), (Table::ChunkStatistics, rows.chunk_statistics)]
+        {
+            let gone = |r: &StatisticsRow| r.statistics.is_none();
+            run.directories.extend(m.table(table, sorted(rows, by_chunk).into_iter(), gone, sink).await?);
+        }
         let mut runs = vec![run];
         runs.extend_from_slice(kept);
         runs.retain(|r| !r.directories.is_empty());

@@ -9,6 +9,7 @@ use array_format_core::{Error, ErrorKind, Result};
 use crate::file::ArrayFile;
 use crate::index::Version;
 use crate::write::pending::{NEW_NODE, Pending, Staged, StagedNode};
+use crate::write::small_map::SmallMap;
 
 impl ArrayFile {
     /// Puts the pending changes on top of a newer version.
@@ -72,7 +73,7 @@ async fn with_root(version: &Version, pending: Arc<Pending>) -> Result<Arc<Pendi
 /// Gives a staged node what others changed of it and we did not.
 fn take_over(staged: &mut StagedNode, node: array_format_core::format::nodes::Node, pending: &Pending) {
     let mut keys: Vec<String> = node.keys.to_vec();
-    for (name, value) in pending.attributes.get(&node.id).into_iter().flatten() {
+    for (name, value) in pending.attributes.get(&node.id).into_iter().flat_map(SmallMap::iter) {
         match (keys.binary_search(name), value) {
             (Ok(i), None) => {
                 keys.remove(i);

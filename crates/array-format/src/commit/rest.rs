@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::Attempt;
 use crate::write::pending::{Pending, Staged, StagedChunk, StagedNode};
+use crate::write::small_map::SmallMap;
 
 /// What was changed since an attempt took the pending changes, put on top of what it committed.
 pub(crate) fn changed_since(now: &Pending, attempt: &Attempt) -> Pending {
@@ -19,7 +20,7 @@ pub(crate) fn changed_since(now: &Pending, attempt: &Attempt) -> Pending {
         let old = then.chunks.get(id);
         let changed =
             chunks.iter().filter(|(k, c)| !old.and_then(|o| o.get(*k)).is_some_and(|o| same_chunk(o, c)));
-        let changed: BTreeMap<_, _> = changed.map(|(k, c)| (k.clone(), c.clone())).collect();
+        let changed: SmallMap<_, _> = changed.map(|(k, c)| (k.clone(), c.clone())).collect();
         if !changed.is_empty() {
             rest.chunks.insert(real(*id), changed);
         }
@@ -27,7 +28,7 @@ pub(crate) fn changed_since(now: &Pending, attempt: &Attempt) -> Pending {
     for (id, attributes) in &now.attributes {
         let old = then.attributes.get(id);
         let changed = attributes.iter().filter(|(name, value)| old.and_then(|o| o.get(*name)) != Some(value));
-        let changed: BTreeMap<_, _> = changed.map(|(k, v)| (k.clone(), v.clone())).collect();
+        let changed: SmallMap<_, _> = changed.map(|(k, v)| (k.clone(), v.clone())).collect();
         if !changed.is_empty() {
             rest.attributes.insert(real(*id), changed);
         }

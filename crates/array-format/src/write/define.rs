@@ -138,6 +138,7 @@ impl ArrayFile {
                 Some(Staged::Node(_)) => return Err(exists(name)),
                 Some(Staged::Gone) | None => {}
             }
+            let schema = p.shared(schema);
             let node = Node { id: p.new_id(), schema, shape, keys: KeySet::default(), chunk: None };
             insert_new(p, name, node, checked);
             Ok(())

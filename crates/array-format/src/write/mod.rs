@@ -9,4 +9,5 @@ pub(crate) mod pack;
 pub(crate) mod paged;
 pub(crate) mod pending;
 pub(crate) mod sink;
+pub(crate) mod small_map;
 pub(crate) mod stage;

@@ -1,6 +1,6 @@
 //! Changes that wait for a commit. Cloning shares the data.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use array_format_core::address::ObjectId;
@@ -12,6 +12,7 @@ use array_format_core::schema::Schema;
 use array_format_core::statistics::Statistics;
 use array_format_core::value::Value;
 
+use super::small_map::SmallMap;
 use crate::index::Version;
 
 /// Ids of nodes that no version has yet; the commit gives them real ones.
@@ -43,6 +44,16 @@ pub(crate) enum Staged {
     Node(Box<StagedNode>),
 }
 
+impl Staged {
+    /// The id of the node that is here.
+    pub(crate) fn id(&self) -> Option<u64> {
+        match self {
+            Self::Gone => None,
+            Self::Node(staged) => Some(staged.node.id),
+        }
+    }
+}
+
 /// What a chunk is.
 #[derive(Debug, Clone)]
 pub(crate) enum StagedChunk {
@@ -69,11 +80,13 @@ pub(crate) struct Pending {
     /// By path.
     pub(crate) nodes: BTreeMap<String, Staged>,
     /// By node id and grid coordinates.
-    pub(crate) chunks: BTreeMap<u64, BTreeMap<Vec<u64>, StagedChunk>>,
+    pub(crate) chunks: BTreeMap<u64, SmallMap<Vec<u64>, StagedChunk>>,
     /// By node id and name; `None` is removed.
-    pub(crate) attributes: BTreeMap<u64, BTreeMap<String, Option<Value>>>,
+    pub(crate) attributes: BTreeMap<u64, SmallMap<String, Option<Value>>>,
     /// Detached layers that were joined.
     pub(crate) joined: BTreeSet<ObjectId>,
+    /// Schemas of new nodes, each kept once: most of many arrays are alike.
+    pub(crate) schemas: HashSet<Arc<Schema>>,
     /// For the ids of new nodes.
     pub(crate) new_nodes: u64,
     /// Grows with every change.
@@ -91,6 +104,15 @@ impl StagedNode {
 impl Pending {
     pub(crate) fn is_empty(&self) -> bool {
         self.nodes.is_empty() && self.chunks.is_empty() && self.attributes.is_empty()
+    }
+
+    /// The same schema as others have that are equal.
+    pub(crate) fn shared(&mut self, schema: Arc<Schema>) -> Arc<Schema> {
+        if let Some(known) = self.schemas.get(&schema) {
+            return known.clone();
+        }
+        self.schemas.insert(schema.clone());
+        schema
     }
 
     /// An id for a new node.
