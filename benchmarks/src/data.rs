@@ -65,7 +65,9 @@ fn field() -> Vec<f32> {
     let [times, rows, columns] = GRID;
     let mut dice = Dice::new(1);
     let waves: Vec<(f32, f32, f32, f32)> = (0..6)
-        .map(|_| (1.0 + dice.unit() * 3.0, dice.unit() * 7.0, 1.0 + (dice.unit() * 6.0).floor(), dice.unit() * 0.2))
+        .map(|_| {
+            (1.0 + dice.unit() * 3.0, dice.unit() * 7.0, 1.0 + (dice.unit() * 6.0).floor(), dice.unit() * 0.2)
+        })
         .collect();
     let tau = std::f32::consts::TAU;
     let mut values = Vec::with_capacity((times * rows * columns) as usize);
@@ -174,10 +176,6 @@ impl Profiles {
 
     pub fn name(i: usize) -> String {
         format!("profile_{i:07}")
-    }
-
-    pub fn names(&self) -> Vec<String> {
-        (0..self.count).map(Self::name).collect()
     }
 
     pub fn values(&self, i: usize) -> &[f32] {

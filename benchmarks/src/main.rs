@@ -90,7 +90,8 @@ fn main() -> Result<()> {
                 workloads::limits(&workload, &phase, &c)?
             } else {
                 let all = peers::all();
-                let found = all.iter().find(|p| p.name() == peer).with_context(|| format!("no peer {peer:?}"))?;
+                let found =
+                    all.iter().find(|p| p.name() == peer).with_context(|| format!("no peer {peer:?}"))?;
                 workloads::run(&**found, &workload, &phase, &c)?
             };
             println!("{}", serde_json::to_string(&steps)?);
@@ -108,7 +109,9 @@ fn measure(run: &Run) -> Result<()> {
     if let Some(w) = run.workloads.iter().find(|w| WORKLOADS.iter().all(|x| x.name != **w)) {
         bail!("no workload {w:?}; there are {:?}", WORKLOADS.iter().map(|w| w.name).collect::<Vec<_>>());
     }
-    for w in WORKLOADS.iter().filter(|w| run.workloads.is_empty() || run.workloads.iter().any(|x| x == w.name)) {
+    for w in
+        WORKLOADS.iter().filter(|w| run.workloads.is_empty() || run.workloads.iter().any(|x| x == w.name))
+    {
         for (i, phase) in w.phases.iter().enumerate() {
             if i > 0 && !run.phase.is_empty() && !run.phase.iter().any(|p| p == phase) {
                 continue;
@@ -122,7 +125,7 @@ fn measure(run: &Run) -> Result<()> {
                         fs::create_dir_all(&dir)?;
                     }
                     match child(run, w.name, phase, peer) {
-                        Ok(steps) => results.add(w.name, phase, peer, &steps),
+                        Ok(steps) => results.add(w.name, peer, &steps),
                         Err(e) => results.fail(w.name, phase, peer, &format!("{e:#}")),
                     }
                 }

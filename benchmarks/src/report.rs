@@ -35,10 +35,10 @@ impl Results {
         &mut self.rows[i]
     }
 
-    pub fn add(&mut self, workload: &str, phase: &str, peer: &str, steps: &[Step]) {
+    pub fn add(&mut self, workload: &str, peer: &str, steps: &[Step]) {
         for step in steps {
-            let _ = phase;
-            let best = self.row(workload, &step.name).peers.entry(peer.to_owned()).or_insert_with(|| step.clone());
+            let best =
+                self.row(workload, &step.name).peers.entry(peer.to_owned()).or_insert_with(|| step.clone());
             if step.seconds < best.seconds {
                 *best = step.clone();
             }
@@ -55,7 +55,9 @@ impl Results {
     /// A table in Markdown: seconds, ratio to the limit (or to the fastest), megabytes on disk, peak memory.
     pub fn table(&self, w: &Workload) -> String {
         let mut out = format!("\n### {}\n\n", w.title);
-        out.push_str("| step | peer | seconds | to the limit | MB on disk | peak MiB |\n|---|---|---|---|---|---|\n");
+        out.push_str(
+            "| step | peer | seconds | to the limit | MB on disk | peak MiB |\n|---|---|---|---|---|---|\n",
+        );
         for row in self.rows.iter().filter(|r| r.workload == w.name) {
             let limit = row.peers.get(LIMIT).map(|s| s.seconds);
             let mut peers: Vec<(&String, &Step)> = row.peers.iter().collect();

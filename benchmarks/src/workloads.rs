@@ -56,11 +56,7 @@ pub const WORKLOADS: &[Workload] = &[
         phases: &["write", "first", "random", "all", "attribute", "maxima", "pruned"],
     },
     Workload { name: "updates", title: "U: commits of one 40 KB chunk, synced", phases: &["commits"] },
-    Workload {
-        name: "integers",
-        title: "25,000 arrays of 10,000 i32, LZ4",
-        phases: &["write", "read"],
-    },
+    Workload { name: "integers", title: "25,000 arrays of 10,000 i32, LZ4", phases: &["write", "read"] },
     Workload {
         name: "voxels",
         title: "V: u16 [512, 512, 512] in chunks of 128^3, uncompressed",
@@ -130,7 +126,12 @@ fn check(volume: &Volume, start: [u64; 3], shape: [u64; 3], found: &Values) -> R
         for y in start[1]..start[1] + shape[1] {
             for x in start[2]..start[2] + shape[2] {
                 let expected = at(&volume.values, ((z * ny + y) * nx + x) as usize);
-                ensure!(at(found, i) == expected, "at {:?}: {} instead of {expected}", [z, y, x], at(found, i));
+                ensure!(
+                    at(found, i) == expected,
+                    "at {:?}: {} instead of {expected}",
+                    [z, y, x],
+                    at(found, i)
+                );
                 i += 1;
             }
         }
@@ -172,7 +173,8 @@ fn grid(
         }
         "series" => {
             let mut dice = Dice::new(4);
-            let points: Vec<[u64; 3]> = (0..100).map(|_| [0, dice.below(shape[1]), dice.below(shape[2])]).collect();
+            let points: Vec<[u64; 3]> =
+                (0..100).map(|_| [0, dice.below(shape[1]), dice.below(shape[2])]).collect();
             let found = timed(&mut steps, "100 series", || {
                 let open = peer.open_volume(&c.dir)?;
                 points.iter().map(|p| open.read(*p, [shape[0], 1, 1])).collect::<Result<Vec<_>>>()
@@ -212,7 +214,13 @@ fn grid(
                 std::thread::scope(|scope| {
                     let half = |odd: usize| {
                         let (starts, open) = (&starts, &open);
-                        move || starts.iter().skip(odd).step_by(2).try_for_each(|s| open.read_alone(*s, chunk).map(drop))
+                        move || {
+                            starts
+                                .iter()
+                                .skip(odd)
+                                .step_by(2)
+                                .try_for_each(|s| open.read_alone(*s, chunk).map(drop))
+                        }
                     };
                     let other = scope.spawn(half(1));
                     half(0)()?;
@@ -266,12 +274,16 @@ fn profiles(peer: &dyn Peer, phase: &str, c: &Context) -> Result<Vec<Step>> {
             })?;
             let open = peer.open_profiles(&c.dir)?;
             let batches = timed(&mut steps, "all, in batches of 10,000", || {
-                names.chunks(10_000).map(|b| Ok(open.read_batch(b)?.iter().map(Vec::len).sum::<usize>())).sum::<Result<usize>>()
+                names
+                    .chunks(10_000)
+                    .map(|b| Ok(open.read_batch(b)?.iter().map(Vec::len).sum::<usize>()))
+                    .sum::<Result<usize>>()
             })?;
             ensure!(singles == batches, "{singles} and {batches} elements");
         }
         "attribute" => {
-            let found = timed(&mut steps, "one attribute of all", || peer.open_profiles(&c.dir)?.count_cycle_7())?;
+            let found =
+                timed(&mut steps, "one attribute of all", || peer.open_profiles(&c.dir)?.count_cycle_7())?;
             let expected = (0..c.profiles).filter(|i| i % 300 == 7).count();
             ensure!(found == expected, "{found} instead of {expected}");
         }
@@ -284,7 +296,8 @@ fn profiles(peer: &dyn Peer, phase: &str, c: &Context) -> Result<Vec<Step>> {
         "pruned" => {
             let found = timed(&mut steps, "pruning by both", || peer.open_profiles(&c.dir)?.count_pruned())?;
             let profiles = Profiles::new(c.profiles);
-            let expected = (0..c.profiles).filter(|i| i % 300 == 7 && maximum(profiles.values(*i)) > 29.0).count();
+            let expected =
+                (0..c.profiles).filter(|i| i % 300 == 7 && maximum(profiles.values(*i)) > 29.0).count();
             ensure!(found == expected, "{found} instead of {expected}");
         }
         _ => bail!("no phase {phase:?}"),
@@ -300,7 +313,11 @@ fn updates(peer: &dyn Peer, c: &Context) -> Result<Vec<Step>> {
     let mut steps = Vec::new();
     let n = c.commits as u64;
     let mut file = peer.updates(&c.dir, c.commits)?;
-    let parts = [("commits, first tenth", 0..n / 10), ("commits, middle", n / 10..n - n / 10), ("commits, last tenth", n - n / 10..n)];
+    let parts = [
+        ("commits, first tenth", 0..n / 10),
+        ("commits, middle", n / 10..n - n / 10),
+        ("commits, last tenth", n - n / 10..n),
+    ];
     for (name, part) in parts {
         timed(&mut steps, name, || part.clone().try_for_each(|i| file.commit(i, i as f32)))?;
     }

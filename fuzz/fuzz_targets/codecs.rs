@@ -6,8 +6,8 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use array_format_core::buffer::Elements;
 use array_format_core::checksum::checksum;
 use array_format_core::codec::{
-    CompressionCodec, Filter, Lz4Codec, NoCompression, ZstdCodec, check_filters, decode_filters,
-    encode_filters,
+    CompressionCodec, Filter, Lz4Codec, NoCompression, NumbersCodec, ZstdCodec, check_filters,
+    decode_filters, encode_filters,
 };
 use array_format_core::framed::{self, FrameTable};
 use array_format_core::schema::ArraySchema;
@@ -76,6 +76,9 @@ impl Case {
         for codec in [&NoCompression as &dyn CompressionCodec, &Lz4Codec, &ZstdCodec::default()] {
             let _ = codec.decompress(&self.data, &self.data, &mut dst);
         }
+        // Parameters in front of the bytes.
+        let (params, stored) = self.data.split_at(self.data.len().min(self.level.unsigned_abs() as usize));
+        let _ = NumbersCodec::default().decompress(params, stored, &mut dst);
         let (schema, data) = (&self.schema, &self.data[..]);
         if let Some(item) = schema.dtype.item() {
             let _ = decode_filters(&schema.filters, item, data, &mut dst);

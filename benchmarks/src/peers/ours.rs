@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use array_format::blocking::wait;
 use array_format::{
-    ArrayDefinition, ArrayFile, DType, FileConfig, Lz4Codec, NoCompression, Scalar, Snapshot, Value, ZstdCodec,
+    ArrayDefinition, ArrayFile, DType, FileConfig, Lz4Codec, NoCompression, Scalar, Snapshot, Value,
+    ZstdCodec,
 };
 use ndarray::{ArrayD, ArrayView, IxDyn};
 
@@ -166,7 +167,8 @@ struct Updating {
 
 impl Updates for Updating {
     fn commit(&mut self, i: u64, value: f32) -> Result<()> {
-        let chunk = ArrayD::from_shape_vec(IxDyn(&[100, 100]), (0..10_000).map(|k| value + k as f32).collect())?;
+        let chunk =
+            ArrayD::from_shape_vec(IxDyn(&[100, 100]), (0..10_000).map(|k| value + k as f32).collect())?;
         wait(self.file.write_array(ARRAY, vec![i * 100, 0], chunk.view()))?;
         wait(self.file.flush())?;
         Ok(())

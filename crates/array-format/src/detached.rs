@@ -27,6 +27,7 @@ use crate::layer::names;
 use crate::storage::FinishMode;
 use crate::write::pending::{NEW_NODE, Pending, Staged, StagedChunk, StagedNode};
 use crate::write::sink::LayerSink;
+use crate::write::small_map::SmallMap;
 
 /// What a worker hands to the committer: where its detached layer is. Small, and the same on every machine.
 ///
@@ -201,7 +202,7 @@ fn check_detachable(pending: &Pending) -> Result<()> {
                 return refuse(path, "a change of shape or definition");
             }
             Staged::Node(s) => {
-                let chunks = pending.chunks.get(&s.node.id).into_iter().flat_map(|c| c.values());
+                let chunks = pending.chunks.get(&s.node.id).into_iter().flat_map(SmallMap::values);
                 let joined = |c: &StagedChunk| matches!(c, StagedChunk::Placed(p) if p.from.is_none());
                 if chunks.into_iter().any(joined) {
                     return refuse(path, "what was joined");

@@ -135,7 +135,7 @@ impl Builder<'_> {
     /// Counts chunks as live. Detached layers come into the file with the first of theirs.
     fn enliven(&mut self, stored: &Stored) -> Result<()> {
         let version = self.view.version.clone();
-        for (chunk, _) in stored.values().flat_map(|c| c.values()) {
+        for (chunk, _) in stored.values().flat_map(SmallMap::values) {
             let id = chunk.block.id.object;
             if !self.places.contains_key(&id)
                 && let Some(layer) = version.objects.detached(id)
@@ -289,7 +289,7 @@ impl Builder<'_> {
         let erased = |coords: &[u64]| matches!(staged.and_then(|s| s.get(coords)), Some(StagedChunk::Erased));
         // What dies: stored chunks that are written anew or cut off.
         if let Some(base) = base {
-            for coords in staged.into_iter().flat_map(|s| s.keys()) {
+            for coords in staged.into_iter().flat_map(SmallMap::keys) {
                 if let crate::read::view::ChunkSource::Stored(old) = self.view.chunk(base, coords).await? {
                     self.live(&old, false);
                 }

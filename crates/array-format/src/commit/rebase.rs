@@ -185,12 +185,12 @@ async fn check_node(
         )
         .await?;
     }
-    for coords in chunks.into_iter().flat_map(|c| c.keys()) {
+    for coords in chunks.into_iter().flat_map(SmallMap::keys) {
         if version.chunk(node.id, coords).await?.is_some_and(|r| r.version > seen) {
             return Err(conflict(path, &format!("chunk {coords:?}")));
         }
     }
-    for name in pending.attributes.get(&node.id).into_iter().flat_map(|a| a.keys()) {
+    for name in pending.attributes.get(&node.id).into_iter().flat_map(SmallMap::keys) {
         // The tombstone of one that was removed may be gone.
         let came_or_went = node.keys.contains(name) != staged.keys_below.contains(name);
         if came_or_went || version.attribute(name, node.id).await?.is_some_and(|a| a.0 > seen) {

@@ -1,5 +1,6 @@
 //! From chunks to the region that was asked for.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -321,8 +322,8 @@ impl Version {
         let mut objects: HashMap<ObjectId, PinnedObject> = HashMap::new();
         for (c, _) in wanted {
             let id = c.block.id.object;
-            if !objects.contains_key(&id) {
-                objects.insert(id, self.pinned(id).await.map_err(|e| self.in_file(e))?);
+            if let Entry::Vacant(place) = objects.entry(id) {
+                place.insert(self.pinned(id).await.map_err(|e| self.in_file(e))?);
             }
         }
         let now = |c: &ChunkRef| objects.get(&c.block.id.object).filter(|o| o.reads_now());

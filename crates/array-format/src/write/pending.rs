@@ -159,7 +159,7 @@ impl Pending {
             StagedChunk::Data(e) => e.heap_bytes() as u64,
             StagedChunk::Erased | StagedChunk::Placed(_) => 0,
         };
-        self.chunks.values().flat_map(|c| c.values()).map(chunk).sum()
+        self.chunks.values().flat_map(SmallMap::values).map(chunk).sum()
     }
 }
 
