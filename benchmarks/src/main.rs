@@ -47,7 +47,7 @@ enum Action {
 struct Run {
     /// Workloads; all of them if none is named.
     workloads: Vec<String>,
-    /// Only peers whose name contains one of these.
+    /// Only these peers, by their names; the limit always.
     #[arg(long)]
     peer: Vec<String>,
     /// Only these phases; the first, which writes, always runs.
@@ -104,7 +104,7 @@ fn measure(run: &Run) -> Result<()> {
     let mut results = Results::default();
     let peers: Vec<String> = std::iter::once(LIMIT.to_owned())
         .chain(peers::all().iter().map(|p| p.name().to_owned()))
-        .filter(|p| p == LIMIT || run.peer.is_empty() || run.peer.iter().any(|x| p.contains(x.as_str())))
+        .filter(|p| p == LIMIT || run.peer.is_empty() || run.peer.contains(p))
         .collect();
     if let Some(w) = run.workloads.iter().find(|w| WORKLOADS.iter().all(|x| x.name != **w)) {
         bail!("no workload {w:?}; there are {:?}", WORKLOADS.iter().map(|w| w.name).collect::<Vec<_>>());

@@ -313,7 +313,10 @@ impl Footer {
 
     /// The entry of an object.
     pub fn object(&self, id: ObjectId) -> Option<&ObjectEntry> {
-        self.objects.iter().find(|o| o.id == id)
+        // They are in order as a rule, and a version of many layers is asked for them all the time.
+        let place = self.objects.binary_search_by_key(&id, |o| o.id).ok();
+        let found = place.and_then(|i| self.objects.get(i));
+        found.or_else(|| self.objects.iter().find(|o| o.id == id))
     }
 }
 

@@ -12,6 +12,8 @@ use crate::cache::DeltaCache;
 
 /// Small chunks share blocks of about this many decoded bytes; see `docs/design.md`, "Block size".
 const BLOCK_BYTES: usize = 64 << 10;
+/// The same where a codec for numbers is chosen, which loses a fortieth with smaller ones.
+const NUMBERS_BLOCK_BYTES: usize = 8 << 10;
 
 /// Large chunks are cut into frames of about this many raw bytes, which decode alone. Zstandard loses a fifth of its ratio with smaller
 /// ones; see `docs/design.md`, "Frames".
@@ -28,7 +30,7 @@ pub struct FileConfig {
     pub(crate) choose: bool,
     pub(crate) codecs: CodecRegistry,
     pub(crate) cache: DeltaCache,
-    pub(crate) block_bytes: usize,
+    pub(crate) block_bytes: Option<usize>,
     pub(crate) frame_bytes: Option<usize>,
     pub(crate) shuffle: bool,
     pub(crate) overwrite: bool,
@@ -51,7 +53,7 @@ impl FileConfig {
             choose: false,
             codecs,
             cache: DeltaCache::default(),
-            block_bytes: BLOCK_BYTES,
+            block_bytes: None,
             frame_bytes: None,
             shuffle: true,
             overwrite: false,
@@ -81,7 +83,7 @@ impl FileConfig {
     /// Decoded size up to which small chunks share a block. Larger: better compression, costlier single reads.
     #[must_use]
     pub fn with_block_bytes(mut self, bytes: usize) -> Self {
-        self.block_bytes = bytes.clamp(1, 1 << 30);
+        self.block_bytes = Some(bytes.clamp(1, 1 << 30));
         self
     }
 
@@ -136,6 +138,11 @@ impl FileConfig {
     pub fn with_ids(mut self, ids: impl Fn() -> [u8; 16] + Send + Sync + 'static) -> Self {
         self.ids = Arc::new(ids);
         self
+    }
+
+    /// Decoded bytes of a block that small chunks share, about; `numbers`: whose codec is chosen by what they are.
+    pub(crate) fn block_bytes_for(&self, numbers: bool) -> usize {
+        self.block_bytes.unwrap_or(if numbers { NUMBERS_BLOCK_BYTES } else { BLOCK_BYTES })
     }
 
     /// Raw bytes of a frame that this codec compresses, about.

@@ -62,9 +62,8 @@ impl Snapshot {
         self.view.version.head.footer.clone()
     }
 
-    pub(crate) fn place(&self, name: &str) -> impl Fn(Error) -> Error {
-        let (file, name) = (self.view.version.objects.describe(), name.to_owned());
-        move |e| e.in_array(name.clone()).in_file(file.clone())
+    pub(crate) fn place<'a>(&'a self, name: &'a str) -> impl Fn(Error) -> Error + 'a {
+        move |e| e.in_array(name).in_file(self.view.version.objects.describe())
     }
 
     /// Paths of all arrays, sorted.
@@ -176,6 +175,13 @@ impl Snapshot {
         step: Vec<u64>,
     ) -> Result<ArrayD<T>> {
         let place = self.place(name);
+        if start.is_empty()
+            && shape.is_empty()
+            && step.is_empty()
+            && let Some(whole) = self.view.read_single(name).await.map_err(&place)?
+        {
+            return Ok(whole);
+        }
         let array = self.view.array(name).await?;
         check_readable::<T>(&array.schema).map_err(&place)?;
         let region = Region::with_step(&start, &shape, &step, &array.node.shape).map_err(&place)?;
@@ -257,25 +263,29 @@ impl Snapshot {
         start: Vec<u64>,
         shape: Vec<u64>,
     ) -> Result<Regions<T>> {
-        let mut all = Vec::with_capacity(names.len());
-        for batch in names.chunks(MANY) {
+        let whole = start.is_empty() && shape.is_empty();
+        let mut read: Vec<Option<ArrayD<T>>> = match whole {
+            true => self.view.read_singles(names).await?,
+            false => names.iter().map(|_| None).collect(),
+        };
+        let left: Vec<usize> = (0..names.len()).filter(|i| read[*i].is_none()).collect();
+        for batch in left.chunks(MANY) {
             let mut found = Vec::with_capacity(batch.len());
-            for name in batch {
-                let name = name.as_ref();
+            for (i, name) in batch.iter().map(|i| (*i, names[*i].as_ref())) {
                 let array = self.view.array(name).await?;
                 let place = self.place(name);
                 check_readable::<T>(&array.schema).map_err(&place)?;
                 let region = Region::new(&start, &shape, &array.node.shape).map_err(&place)?;
-                found.push((name, array, region));
+                found.push((i, name, array, region));
             }
             // Brings the blocks of all of them at once; the reads below find them in the cache.
-            let arrays: Vec<_> = found.iter().map(|(_, a, r)| (a, r)).collect();
+            let arrays: Vec<_> = found.iter().map(|(_, _, a, r)| (a, r)).collect();
             self.view.prefetch(&arrays).await?;
-            for (name, array, region) in &found {
-                all.push(self.read_found(array, region).await.map_err(self.place(name))?);
+            for (i, name, array, region) in &found {
+                read[*i] = Some(self.read_found(array, region).await.map_err(self.place(name))?);
             }
         }
-        Ok(all)
+        Ok(read.into_iter().flatten().collect())
     }
 
     /// An attribute of an array, a group, or the file (`""`); `None` if it has none of that name.

@@ -227,12 +227,10 @@ impl ChunkColumn {
         }
         let column = Self { blocks, block, nth, offset, length };
         for row in 0..n {
-            if let Some(chunk) = column.get(row)
-                && chunk.offset.checked_add(chunk.length).is_none_or(|end| end > chunk.block.decoded_bytes)
+            if let Some((block, offset, length)) = column.place(row)
+                && offset.checked_add(length).is_none_or(|end| end > block.decoded_bytes)
             {
-                return Err(
-                    Error::corrupt("a chunk lies outside of its block").in_block(chunk.block.id.number)
-                );
+                return Err(Error::corrupt("a chunk lies outside of its block").in_block(block.id.number));
             }
         }
         Ok(column)
@@ -240,13 +238,15 @@ impl ChunkColumn {
 
     /// The chunk of a row.
     pub fn get(&self, row: usize) -> Option<ChunkRef> {
+        let (block, offset, length) = self.place(row)?;
+        Some(ChunkRef { block: block.clone(), offset, length })
+    }
+
+    /// The same without a share in the block: block, first byte and bytes in the decoded block.
+    pub fn place(&self, row: usize) -> Option<(&Arc<BlockMeta>, u64, u64)> {
         let block = self.blocks.get((self.block.get(row)?.checked_sub(1)?) as usize)?;
         let nth = *self.nth.get(row)? as usize;
-        Some(ChunkRef {
-            block: block.clone(),
-            offset: *self.offset.get(nth)?,
-            length: *self.length.get(nth)?,
-        })
+        Some((block, *self.offset.get(nth)?, *self.length.get(nth)?))
     }
 
     /// How many rows before this one have a chunk.

@@ -146,6 +146,13 @@ impl Strings {
         (0..self.len()).map(|i| self.get(i))
     }
 
+    /// Whether every value is UTF-8.
+    pub fn are_utf8(&self) -> bool {
+        // All at once: a page has thousands of short ones.
+        std::str::from_utf8(&self.bytes)
+            .is_ok_and(|all| self.ends.iter().all(|end| all.is_char_boundary(*end)))
+    }
+
     /// Appends a value.
     pub fn push(&mut self, value: &[u8]) {
         self.bytes.extend_from_slice(value);

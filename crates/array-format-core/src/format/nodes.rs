@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::block::ChunkRef;
+use crate::block::{BlockMeta, ChunkRef};
 use crate::cursor::{Cursor, put_bytes, put_varint};
 use crate::error::{Error, Result};
 use crate::format::blocks::{ChunkColumn, Interner, put_chunk_refs};
@@ -10,7 +10,7 @@ use crate::format::column::{
     Strings, check_below, front_coded, ints, put_extension, put_front_coded, put_ints,
 };
 use crate::format::page::{Table, begin, enter};
-use crate::schema::Schema;
+use crate::schema::{ArraySchema, Schema};
 
 /// The names of a node's attributes, sorted.
 pub type KeySet = Arc<Vec<String>>;
@@ -39,6 +39,21 @@ pub struct NodeRow {
     pub version: u64,
     /// `None`: a tombstone.
     pub node: Option<Node>,
+}
+
+/// An array of one chunk, as its row has it.
+#[derive(Debug, Clone, Copy)]
+pub struct Single<'p> {
+    /// Its definition.
+    pub schema: &'p ArraySchema,
+    /// Extents.
+    pub shape: &'p [u64],
+    /// The block that holds the chunk.
+    pub block: &'p Arc<BlockMeta>,
+    /// First byte of the chunk in the decoded block.
+    pub offset: u64,
+    /// Bytes of the chunk in the decoded block.
+    pub length: u64,
 }
 
 const TOMBSTONE: u64 = 0;
@@ -117,7 +132,7 @@ impl NodesPage {
         let c = &mut Cursor::new(page);
         let n = enter(c, Table::Nodes)?;
         let paths = front_coded(c, n)?;
-        if paths.iter().any(|p| std::str::from_utf8(p).is_err()) {
+        if !paths.are_utf8() {
             return Err(Error::corrupt("a path is not UTF-8"));
         }
         let (kind, version, id, schema) = (ints(c, n)?, ints(c, n)?, ints(c, n)?, ints(c, n)?);
@@ -221,9 +236,19 @@ impl NodesPage {
     }
 
     /// The row of a path.
-    pub fn find(&self, path: &str) -> Option<NodeRow> {
+    pub fn find(&self, path: &str) -> Option<usize> {
         let row = self.lower_bound(path);
-        (row < self.len() && self.paths.get(row) == path.as_bytes()).then(|| self.row(row))
+        (row < self.len() && self.paths.get(row) == path.as_bytes()).then_some(row)
+    }
+
+    /// Definition and extents of a row that is an array of one chunk which was written, and where that chunk is.
+    pub fn single(&self, row: usize) -> Option<Single<'_>> {
+        let Some(Schema::Array(schema)) = self.schemas.get(*self.schema.get(row)? as usize).map(|s| &**s)
+        else {
+            return None;
+        };
+        let (block, offset, length) = self.chunks.place(row).filter(|_| self.is_array(row))?;
+        Some(Single { schema, shape: self.shape_of(row), block, offset, length })
     }
 
     fn shape_of(&self, row: usize) -> &[u64] {

@@ -17,6 +17,8 @@ use bytes::Bytes;
 use super::Version;
 use crate::cache::{Cached, Key};
 use crate::layer::object::PinnedObject;
+use crate::read::fetch::Stretch;
+use crate::write::pack::parallel;
 
 /// A page type: how it is decoded and kept.
 pub(crate) trait Page: Sized + Send + Sync {
@@ -49,6 +51,13 @@ page!(NodesPage, Nodes, |_table, bytes| NodesPage::decode(bytes));
 page!(ChunksPage, Chunks, |_table, bytes| ChunksPage::decode(bytes));
 page!(AttributesPage, Attributes, |_table, bytes| AttributesPage::decode(bytes));
 page!(StatisticsPage, Statistics, |table, bytes| StatisticsPage::decode(table, bytes));
+
+/// Checks and decodes a page.
+fn open<P: Page>(table: Table, r: &PageRef, stored: &[u8]) -> Result<Arc<P>> {
+    let decoded = page::open(stored, r.codec, r.decoded_bytes, r.checksum, "an index page");
+    let page = decoded.and_then(|bytes| P::decode(table, &bytes));
+    page.map(Arc::new).map_err(|e| e.in_layer(r.object).at_offset(r.offset))
+}
 
 impl Version {
     /// The root's entry of an object, or that of a detached layer that is being joined.
@@ -100,15 +109,42 @@ impl Version {
         let key = self.page_key(r)?;
         let load = async {
             let stored = self.read(r.object, r.offset..r.end()).await?;
-            let decoded = page::open(&stored, r.codec, r.decoded_bytes, r.checksum, "an index page");
-            let page = decoded.and_then(|bytes| P::decode(table, &bytes));
-            let page = page.map_err(|e| e.in_layer(r.object).at_offset(r.offset))?;
-            Ok(P::to_cached(Arc::new(page)))
+            Ok(P::to_cached(open(table, r, &stored)?))
         };
         let cached = self.config.cache.get_or_load(&key, load).await.map_err(|e| self.in_file(e))?;
         P::from_cached(cached).ok_or_else(|| {
             self.in_file(Error::corrupt("two index pages of different tables claim the same place"))
         })
+    }
+
+    /// Pages: neighbours in one request, several requests in flight, decoded on all cores.
+    pub(crate) async fn pages<P: Page>(&self, table: Table, refs: &[PageRef]) -> Result<Vec<Arc<P>>> {
+        let mut found: Vec<Option<Arc<P>>> = Vec::with_capacity(refs.len());
+        let mut missing: Vec<(usize, &PageRef, Key)> = Vec::new();
+        for (i, r) in refs.iter().enumerate() {
+            let key = self.page_key(r)?;
+            found.push(self.config.cache.get(&key).and_then(P::from_cached));
+            if found.last().is_some_and(Option::is_none) {
+                missing.push((i, r, key));
+            }
+        }
+        if let [(i, r, _)] = missing[..] {
+            // One page: concurrent readers of it wait for each other.
+            found[i] = Some(self.page(table, r).await?);
+        } else if !missing.is_empty() {
+            let stretch =
+                |m: &(usize, &PageRef, Key)| Stretch { object: m.1.object, range: m.1.offset..m.1.end() };
+            let stored = self.fetch(&missing.iter().map(stretch).collect::<Vec<_>>()).await?;
+            let jobs: Vec<(&PageRef, Bytes)> = missing.iter().map(|m| m.1).zip(stored).collect();
+            let pages =
+                parallel(&jobs, |(r, stored)| open::<P>(table, r, stored).map_err(|e| self.in_file(e)))?;
+            for ((i, _, key), page) in missing.into_iter().zip(pages) {
+                self.config.cache.insert(key, P::to_cached(page.clone()));
+                found[i] = Some(page);
+            }
+        }
+        let all: Option<Vec<_>> = found.into_iter().collect();
+        all.ok_or_else(|| self.in_file(Error::corrupt("an index page was not loaded")))
     }
 
     pub(crate) fn in_file(&self, e: Error) -> Error {

@@ -1,5 +1,8 @@
 //! One row by its key: the first run that has it decides.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use array_format_core::Result;
 use array_format_core::format::attributes::AttributesPage;
 use array_format_core::format::chunks::{ChunkRow, ChunksPage};
@@ -14,11 +17,18 @@ use super::Version;
 /// Deepest tree of directories that is followed; fan-out makes more than 3 unheard of.
 const MAX_LEVELS: u8 = 8;
 
+/// Pages that are loaded at once for many paths.
+const WINDOW: usize = 64;
+
 impl Version {
     /// The leaf page that would hold a key.
-    async fn leaf(&self, directory: &Directory, key: &[u8]) -> Result<Option<PageRef>> {
-        let Some(mut page) = directory.page_of(key).cloned() else { return Ok(None) };
+    async fn leaf<'d>(&self, directory: &'d Directory, key: &[u8]) -> Result<Option<Cow<'d, PageRef>>> {
+        let Some(page) = directory.page_of(key) else { return Ok(None) };
         let mut level = directory.level;
+        if level == 0 {
+            return Ok(Some(Cow::Borrowed(page)));
+        }
+        let mut page = page.clone();
         if level > MAX_LEVELS {
             return Err(self.in_file(array_format_core::Error::corrupt("a directory of too many levels")));
         }
@@ -29,7 +39,7 @@ impl Version {
             page = next;
             level -= 1;
         }
-        Ok(Some(page))
+        Ok(Some(Cow::Owned(page)))
     }
 
     pub(crate) fn check_level(&self, above: &Directory, below: &Directory, level: u8) -> Result<()> {
@@ -42,14 +52,62 @@ impl Version {
 
     /// The row of a path, tombstones included.
     pub(crate) async fn node(&self, path: &str) -> Result<Option<NodeRow>> {
+        Ok(self.node_place(path).await?.map(|(page, row)| page.row(row)))
+    }
+
+    /// Where the row of a path is, tombstones included.
+    pub(crate) async fn node_place(&self, path: &str) -> Result<Option<(Arc<NodesPage>, usize)>> {
         for run in &self.head.footer.runs {
             let Some(directory) = run.directory(Table::Nodes) else { continue };
             let Some(leaf) = self.leaf(directory, path.as_bytes()).await? else { continue };
-            if let Some(row) = self.page::<NodesPage>(Table::Nodes, &leaf).await?.find(path) {
-                return Ok(Some(row));
+            let page = self.page::<NodesPage>(Table::Nodes, &leaf).await?;
+            if let Some(row) = page.find(path) {
+                return Ok(Some((page, row)));
             }
         }
         Ok(None)
+    }
+
+    /// Where the rows of many paths are, which are sorted; tombstones included. Pages are loaded once, many at a time.
+    pub(crate) async fn node_places(&self, paths: &[&str]) -> Result<Vec<Option<(Arc<NodesPage>, usize)>>> {
+        let mut places: Vec<Option<(Arc<NodesPage>, usize)>> = vec![None; paths.len()];
+        let mut left: Vec<usize> = (0..paths.len()).collect();
+        for directory in self.head.footer.runs.iter().filter_map(|r| r.directory(Table::Nodes)) {
+            let mut at = 0;
+            while at < left.len() {
+                // Pages of a window, and which of them each path is in.
+                let mut refs: Vec<PageRef> = Vec::new();
+                let mut members: Vec<(usize, usize)> = Vec::new();
+                while let Some(i) = left.get(at).copied() {
+                    if let Some(leaf) = self.leaf(directory, paths[i].as_bytes()).await? {
+                        if refs.last().is_none_or(|r| (r.object, r.offset) != (leaf.object, leaf.offset)) {
+                            if refs.len() == WINDOW {
+                                break;
+                            }
+                            refs.push(leaf.into_owned());
+                        }
+                        members.push((i, refs.len() - 1));
+                    }
+                    at += 1;
+                }
+                let pages = self.pages::<NodesPage>(Table::Nodes, &refs).await?;
+                let mut last = None;
+                for (i, page) in members {
+                    let Some(page) = pages.get(page) else { continue };
+                    // It is often the row after the last one.
+                    let next = last.map_or(0, |row| row + 1);
+                    let found = if next < page.len() && page.path(next) == paths[i] {
+                        Some(next)
+                    } else {
+                        page.find(paths[i])
+                    };
+                    last = found;
+                    places[i] = found.map(|row| (page.clone(), row));
+                }
+            }
+            left.retain(|i| places[*i].is_none());
+        }
+        Ok(places)
     }
 
     /// The row of a chunk in table 2, tombstones included.

@@ -11,12 +11,11 @@ use array_format_core::format::directory::Directory;
 use array_format_core::format::nodes::{NodeRow, NodesPage};
 use array_format_core::format::page::{PageRef, Table, put_key};
 use array_format_core::format::statistics::{StatisticsPage, StatisticsRow};
-use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::Version;
 use super::load::Page;
 
-/// Pages that are asked for at once.
+/// Pages that are brought at once.
 const READ_AHEAD: usize = 16;
 
 /// Keys `from <= key < to`; `to = None` is open.
@@ -116,12 +115,6 @@ impl Version {
             pages = below.iter().flat_map(|d| between(d)).collect();
         }
         Ok(pages)
-    }
-
-    /// Pages, several requests in flight.
-    pub(crate) async fn pages<P: Page>(&self, table: Table, refs: &[PageRef]) -> Result<Vec<Arc<P>>> {
-        let loads: Vec<_> = refs.iter().map(|r| self.page::<P>(table, r)).collect();
-        stream::iter(loads).buffered(READ_AHEAD).try_collect().await
     }
 
     /// Begins a scan of the rows of a table.

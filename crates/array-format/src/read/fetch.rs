@@ -94,6 +94,24 @@ impl Version {
         decode().map_err(|e| self.at_block(e, block))
     }
 
+    /// The decoded bytes of an unframed block, from the cache or its layer. Concurrent readers of it wait for each other.
+    pub(crate) async fn block(&self, block: &Arc<BlockMeta>) -> Result<Bytes> {
+        let key = self.block_key(block)?;
+        if let Some(Cached::Block(bytes)) = self.config.cache.get(&key) {
+            self.objects.counting.cache_hits.fetch_add(1, Ordering::Relaxed);
+            return Ok(bytes);
+        }
+        let load = async {
+            let stored = self.read(block.id.object, block.offset..block.end()).await;
+            let stored = stored.map_err(|e| self.at_block(e, block))?;
+            Ok(Cached::Block(self.decode_block(block, &stored)?))
+        };
+        match self.config.cache.get_or_load(&key, load).await? {
+            Cached::Block(bytes) => Ok(bytes),
+            _ => Err(self.at_block(Error::corrupt("a block and an index page claim the same place"), block)),
+        }
+    }
+
     /// The decoded bytes of unframed blocks, from the cache or their layers.
     pub(crate) async fn blocks(&self, wanted: &[Arc<BlockMeta>]) -> Result<HashMap<Arc<BlockMeta>, Bytes>> {
         let mut found = HashMap::new();
@@ -109,20 +127,8 @@ impl Version {
             }
         }
         if let [block] = missing[..] {
-            // One block: concurrent readers of it wait for each other.
-            let key = self.block_key(block)?;
-            let load = async {
-                let stored = self.read(block.id.object, block.offset..block.end()).await;
-                let stored = stored.map_err(|e| self.at_block(e, block))?;
-                Ok(Cached::Block(self.decode_block(block, &stored)?))
-            };
-            if let Cached::Block(bytes) = self.config.cache.get_or_load(&key, load).await? {
-                found.insert(block.clone(), bytes);
-                return Ok(found);
-            }
-            return Err(
-                self.at_block(Error::corrupt("a block and an index page claim the same place"), block)
-            );
+            found.insert(block.clone(), self.block(block).await?);
+            return Ok(found);
         }
         let stretch = |b: &&Arc<BlockMeta>| Stretch { object: b.id.object, range: b.offset..b.end() };
         let stored = self.fetch(&missing.iter().map(stretch).collect::<Vec<_>>()).await?;

@@ -3,6 +3,7 @@
 pub(crate) mod assemble;
 pub(crate) mod fetch;
 mod frames;
+mod single;
 pub(crate) mod view;
 
 pub(crate) use view::View;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use array_format_core::address::{BlockId, ObjectId};
 use array_format_core::block::{BlockMeta, ChunkRef, CodecRecord};
 use array_format_core::checksum::verify;
-use array_format_core::codec::NoCompression;
+use array_format_core::codec::{NUMBERS_ID, NoCompression};
 use array_format_core::{Error, Result};
 use bytes::Bytes;
 
@@ -168,7 +168,7 @@ impl<'a> Mover<'a> {
         sink: &mut LayerSink,
     ) -> Result<()> {
         let codec = chunks[i].block.codec.clone();
-        let full = self.version.config.block_bytes;
+        let full = self.version.config.block_bytes_for(codec.id == NUMBERS_ID);
         if self.gathered.get(&codec).is_some_and(|g| g.bytes.len() + bytes.len() > full) {
             self.close(&codec, chunks, sink).await?;
         }

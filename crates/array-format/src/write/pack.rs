@@ -49,7 +49,7 @@ pub(crate) struct StoredChunk {
 const BATCH_BYTES: usize = 32 << 20;
 
 /// Shared blocks of numbers of one type, one after the other, that are compressed as a sample of the first one says.
-const BLOCKS_A_CHOICE: usize = 16;
+const BLOCKS_A_CHOICE: usize = 128;
 
 enum Encoded {
     /// A block of its own.
@@ -211,7 +211,8 @@ async fn store_batch(
             Encoded::Bytes(bytes) => {
                 let codec = &jobs[i].codec;
                 let room = open.get(&filling(codec)).copied();
-                let room = room.filter(|at| shared[*at].bytes.len() + bytes.len() <= config.block_bytes);
+                let full = config.block_bytes_for(matches!(codec, Compress::Auto(_)));
+                let room = room.filter(|at| shared[*at].bytes.len() + bytes.len() <= full);
                 let at = room.unwrap_or_else(|| {
                     shared.push(Shared { members: Vec::new(), bytes: Vec::new(), codec: codec.clone() });
                     open.insert(filling(codec), shared.len() - 1);
