@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use array_format::blocking::wait;
 use array_format::{
-    ArrayDefinition, ArrayFile, DType, FileConfig, Lz4Codec, NoCompression, Scalar, Snapshot, Value,
+    ArrayDefinition, ArrayFile, DType, FileConfig, Lz4Codec, NoCompression, Scalar, Snapshot, Statistics,
+    Value,
     ZstdCodec,
 };
 use ndarray::{ArrayD, ArrayView, IxDyn};
@@ -155,8 +156,25 @@ impl OpenProfiles for OpenP {
     }
 
     fn count_cycle_7(&self) -> Result<usize> {
-        let cycles = wait(self.snapshot.attribute_index("cycle"))?;
-        Ok(cycles.iter().filter(|(_, v)| *v == Value::from(7i64)).count())
+        let cycles = wait(self.snapshot.attribute_column("cycle"))?;
+        Ok(cycles.ids_where(|v| *v == Value::from(7i64)).len())
+    }
+
+    fn count_pruned(&self) -> Result<usize> {
+        let cycles = wait(self.snapshot.attribute_column("cycle"))?;
+        let of_cycle = cycles.ids_where(|v| *v == Value::from(7i64));
+        // What may hold a value above 29: at least the number after 29.
+        let warm = wait(self.snapshot.statistics_column())?.ids_where(Some(&29f32.next_up().into()), None);
+        Ok(of_cycle.iter().filter(|id| warm.binary_search(id).is_ok()).count())
+    }
+
+    fn sum_of_maxima(&self) -> Result<f64> {
+        let statistics = wait(self.snapshot.statistics_column())?;
+        let maximum = |s: &Statistics| match s.max() {
+            Some(Value::Scalar(v)) => v.get::<f32>().map_or(0.0, f64::from),
+            _ => 0.0,
+        };
+        Ok(statistics.iter().map(|(_, s)| maximum(&s)).sum())
     }
 }
 

@@ -6,7 +6,7 @@ use array_format_core::element::ArrayElement;
 use array_format_core::value::Value;
 use ndarray::{ArrayD, ArrayViewMutD};
 
-use crate::columns::{ArrayStatistics, ChunkInfo};
+use crate::columns::{ArrayStatistics, AttributeColumn, ChunkInfo, StatisticsColumn};
 use crate::file::ArrayFile;
 use crate::snapshot::{ArrayInfo, Dimension, Regions};
 
@@ -41,9 +41,12 @@ forward! {
     read_many<T>(names: &[String], start: Vec<u64>, shape: Vec<u64>) -> Regions<T>;
     attribute(node: &str, name: &str) -> Option<Value>;
     attributes(node: &str) -> Vec<(String, Value)>;
+    attribute_column(name: &str) -> AttributeColumn;
     attribute_index(name: &str) -> Vec<(String, Value)>;
     statistics(name: &str) -> ArrayStatistics;
+    statistics_column() -> StatisticsColumn;
     statistics_index() -> Vec<ArrayStatistics>;
+    names(ids: &[u64]) -> Vec<Option<String>>;
     chunks(name: &str) -> Vec<ChunkInfo>;
     chunks_where(name: &str, min: Option<Value>, max: Option<Value>) -> Vec<ChunkInfo>;
 }

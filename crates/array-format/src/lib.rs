@@ -42,7 +42,7 @@ pub use block::BlockMeta;
 pub use buffer::{Elements, Values, Variable};
 pub use cache::DeltaCache;
 pub use codec::{CodecRegistry, CompressionCodec, Filter, Lz4Codec, NoCompression, ZstdCodec};
-pub use columns::{ArrayStatistics, ChunkInfo};
+pub use columns::{ArrayStatistics, AttributeColumn, ChunkInfo, StatisticsColumn};
 pub use compaction::CompactOptions;
 pub use config::FileConfig;
 pub use detached::Receipt;

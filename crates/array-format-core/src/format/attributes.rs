@@ -146,6 +146,30 @@ impl AttributeGroup {
     }
 }
 
+impl AttributeGroup {
+    /// The value of every row whose value `f` has an answer for, with the row. Where values repeat, `f` is asked once for each.
+    pub fn for_each<R: Clone>(&self, mut f: impl FnMut(&Value) -> Option<R>, mut take: impl FnMut(usize, R)) {
+        match &self.values {
+            ValueColumn::Plain { .. } => {
+                for row in 0..self.nodes.len() {
+                    if let Some(r) = self.get(row).1.as_ref().and_then(&mut f) {
+                        take(row, r);
+                    }
+                }
+            }
+            ValueColumn::Dictionary { values, index } => {
+                let answers: Vec<Option<R>> = values.iter().map(f).collect();
+                for (row, i) in index.iter().enumerate() {
+                    let answer = i.checked_sub(1).and_then(|i| answers.get(i as usize));
+                    if let Some(Some(r)) = answer {
+                        take(row, r.clone());
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// A decoded page.
 #[derive(Debug)]
 pub struct AttributesPage {
@@ -175,6 +199,20 @@ impl AttributesPage {
             return Err(Error::corrupt("the attributes of a page are not sorted or not complete"));
         }
         Ok(Self { groups, decoded_bytes: page.len() })
+    }
+
+    /// A page of one attribute; of each node its value, or `None`: a tombstone. Nodes are ascending.
+    pub fn of(name: &str, rows: Vec<(u64, Option<Value>)>) -> Self {
+        let (nodes, values): (Vec<u64>, Vec<Option<Value>>) = rows.into_iter().unzip();
+        let mut numbers = 0;
+        let index = values.iter().map(|v| {
+            numbers += u64::from(v.is_some());
+            if v.is_some() { numbers } else { 0 }
+        });
+        let (version, index) = (vec![0; nodes.len()], index.collect());
+        let values = ValueColumn::Dictionary { values: values.into_iter().flatten().collect(), index };
+        let group = AttributeGroup { name: name.to_owned(), nodes, version, values };
+        Self { groups: vec![group], decoded_bytes: 0 }
     }
 
     /// The rows of a name.

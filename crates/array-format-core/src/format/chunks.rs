@@ -25,7 +25,7 @@ pub struct ChunkRow {
 #[derive(Debug, Default)]
 pub struct ChunkKeys {
     node: Vec<u64>,
-    /// First coordinate of each row in `coords`, and the end of the last.
+    /// First coordinate of each row in `coords`, and the end of the last; empty where no row has any.
     starts: Vec<usize>,
     coords: Vec<u64>,
 }
@@ -77,8 +77,7 @@ impl ChunkKeys {
         if node.windows(2).any(|w| w[0] >= w[1]) {
             return Err(Error::corrupt("the arrays of a page are not sorted"));
         }
-        let starts = vec![0; node.len() + 1];
-        Ok(Self { node, starts, coords: Vec::new() })
+        Ok(Self { node, starts: Vec::new(), coords: Vec::new() })
     }
 
     /// Number of rows.
@@ -93,7 +92,8 @@ impl ChunkKeys {
 
     /// Node id and coordinates of a row below [`ChunkKeys::len`].
     pub fn get(&self, row: usize) -> (u64, &[u64]) {
-        (self.node[row], &self.coords[self.starts[row]..self.starts[row + 1]])
+        let coords = self.starts.get(row..row + 2).and_then(|s| self.coords.get(s[0]..s[1]));
+        (self.node[row], coords.unwrap_or_default())
     }
 
     /// First row whose key is not below this one.

@@ -89,6 +89,76 @@ pub fn ints(c: &mut Cursor<'_>, n: usize) -> Result<Vec<u64>> {
     }
 }
 
+/// An integer column in memory. One number for all rows, which is frequent, takes no memory for each.
+#[derive(Debug)]
+pub enum Numbers {
+    /// The same for so many rows.
+    Constant(u64, usize),
+    /// A number a row.
+    Each(Vec<u64>),
+}
+
+impl Numbers {
+    /// Reads an integer column of `n` values.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn read(c: &mut Cursor<'_>, n: usize) -> Result<Self> {
+        let ahead = &mut c.clone();
+        if ahead.u8()? == PLAIN {
+            let base = ahead.varint()?;
+            if ahead.u8()? == 0 {
+                *c = ahead.clone();
+                return Ok(Self::Constant(base, n));
+            }
+        }
+        ints(c, n).map(Self::Each)
+    }
+
+    /// The number of a row; `None` beyond the last.
+    pub fn get(&self, row: usize) -> Option<u64> {
+        match self {
+            Self::Constant(v, n) => (row < *n).then_some(*v),
+            Self::Each(all) => all.get(row).copied(),
+        }
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Constant(_, n) => *n,
+            Self::Each(all) => all.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many rows have a number that passes.
+    pub fn count(&self, f: impl Fn(u64) -> bool) -> usize {
+        match self {
+            Self::Constant(v, n) => {
+                if f(*v) {
+                    *n
+                } else {
+                    0
+                }
+            }
+            Self::Each(all) => all.iter().filter(|v| f(**v)).count(),
+        }
+    }
+
+    /// Bytes in memory.
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Constant(..) => 0,
+            Self::Each(all) => all.len() * 8,
+        }
+    }
+}
+
 /// Most rows that a page may claim. A constant column takes no byte a row, so that the bytes alone bound nothing: a row of 32
 /// coordinates takes 256 bytes in memory.
 pub const MAX_ROWS: u64 = 1 << 16;
@@ -265,13 +335,35 @@ pub fn put_fixed(out: &mut Vec<u8>, values: &[u8], size: usize) {
 pub fn fixed(c: &mut Cursor<'_>, n: usize, size: usize) -> Result<Vec<u8>> {
     let len = n.checked_mul(size).ok_or_else(|| Error::corrupt("a column too long"))?;
     let planes = c.take(len)?;
-    let mut values = vec![0; len];
-    for (plane, bytes) in planes.chunks_exact(n.max(1)).enumerate() {
-        for (v, b) in values.iter_mut().skip(plane).step_by(size).zip(bytes) {
-            *v = *b;
+    Ok(match size {
+        0 | 1 => planes.to_vec(),
+        2 => woven::<2>(planes, n),
+        4 => woven::<4>(planes, n),
+        8 => woven::<8>(planes, n),
+        16 => woven::<16>(planes, n),
+        _ => {
+            let mut values = vec![0; len];
+            for (plane, bytes) in planes.chunks_exact(n.max(1)).enumerate() {
+                for (v, b) in values.iter_mut().skip(plane).step_by(size).zip(bytes) {
+                    *v = *b;
+                }
+            }
+            values
+        }
+    })
+}
+
+/// Whole values from their planes: value by value, which the usual sizes make fast.
+fn woven<const SIZE: usize>(planes: &[u8], n: usize) -> Vec<u8> {
+    let mut values = vec![0; n * SIZE];
+    let mut plane = [&[][..]; SIZE];
+    plane.iter_mut().zip(planes.chunks_exact(n.max(1))).for_each(|(p, bytes)| *p = bytes);
+    for (i, value) in values.as_chunks_mut::<SIZE>().0.iter_mut().enumerate() {
+        for (b, p) in value.iter_mut().zip(&plane) {
+            *b = p.get(i).copied().unwrap_or(0);
         }
     }
-    Ok(values)
+    values
 }
 
 /// Appends an empty extension (section 5).
@@ -291,8 +383,12 @@ mod tests {
             let mut out = Vec::new();
             put_ints(&mut out, &values);
             let mut c = Cursor::new(&out);
-            prop_assert_eq!(ints(&mut c, values.len()).unwrap(), values);
+            prop_assert_eq!(&ints(&mut c, values.len()).unwrap(), &values);
             prop_assert_eq!(c.remaining(), 0);
+            let mut c = Cursor::new(&out);
+            let numbers = Numbers::read(&mut c, values.len()).unwrap();
+            prop_assert_eq!((numbers.len(), c.remaining()), (values.len(), 0));
+            prop_assert!((0..=values.len()).all(|i| numbers.get(i) == values.get(i).copied()));
         }
 
         #[test]
@@ -310,6 +406,7 @@ mod tests {
         #[test]
         fn garbage_is_refused_or_read_but_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), n in 0usize..100) {
             let _ = ints(&mut Cursor::new(&bytes), n);
+            let _ = Numbers::read(&mut Cursor::new(&bytes), n);
             let _ = strings(&mut Cursor::new(&bytes), n);
             let _ = front_coded(&mut Cursor::new(&bytes), n);
             let _ = fixed(&mut Cursor::new(&bytes), n, 4);
@@ -340,5 +437,13 @@ mod tests {
         put_fixed(&mut out, &[1, 2, 3, 4, 5, 6], 2);
         assert_eq!(out, [1, 3, 5, 2, 4, 6]);
         assert_eq!(fixed(&mut Cursor::new(&out), 3, 2).unwrap(), [1, 2, 3, 4, 5, 6]);
+        for size in 1..18 {
+            for n in [0, 1, 7] {
+                let values: Vec<u8> = (0..n * size).map(|i| i as u8 ^ 0x5A).collect();
+                let mut out = Vec::new();
+                put_fixed(&mut out, &values, size);
+                assert_eq!(fixed(&mut Cursor::new(&out), n, size).unwrap(), values, "{n} of {size}");
+            }
+        }
     }
 }

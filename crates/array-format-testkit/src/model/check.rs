@@ -74,6 +74,24 @@ pub async fn check_snapshot(found: &Snapshot, model: &ModelState, what: &str) {
         let index = found.attribute_index(name).await.expect(what);
         let have = model.nodes.iter().filter_map(|(p, n)| Some((p.clone(), n.attributes.get(name)?.clone())));
         assert!(index.iter().cloned().eq(have), "attribute index of {name}, {what}: {index:?}");
+        let column = found.attribute_column(name).await.expect(what);
+        assert_eq!(column.ids_where(|_| true).len(), index.len(), "attribute column of {name}, {what}");
+    }
+    let column = found.statistics_column().await.expect(what);
+    let three = Value::from(3i32);
+    for (min, max) in [(None, None), (Some(&three), None), (None, Some(&three))] {
+        let names = found.names(&column.ids_where(min, max)).await.expect(what);
+        let mut names: Vec<_> = names.into_iter().map(|n| n.expect("a statistic of nothing")).collect();
+        names.sort();
+        let may = statistics.iter().filter(|s| s.statistics.may_contain(min, max)).map(|s| &s.name);
+        assert!(names.iter().eq(may), "statistics column, {what}: {names:?}");
+    }
+    let arrays = model.arrays();
+    let names: Vec<&String> = arrays.iter().chain(arrays.first()).collect();
+    for whole in found.read_many::<i32>(&names, vec![], vec![]).await {
+        let alone = names.iter().map(|n| found.read_array::<i32>(n, vec![], vec![]));
+        let alone = futures::future::try_join_all(alone).await.expect(what);
+        assert_eq!(whole, alone, "many at once, {what}");
     }
 }
 

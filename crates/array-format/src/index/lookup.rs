@@ -68,6 +68,18 @@ impl Version {
         Ok(None)
     }
 
+    /// Whether any of these runs has a row of a path, tombstones included.
+    pub(crate) async fn is_hidden(&self, newer: &[&Directory], path: &str) -> Result<bool> {
+        for directory in newer {
+            if let Some(leaf) = self.leaf(directory, path.as_bytes()).await?
+                && self.page::<NodesPage>(Table::Nodes, &leaf).await?.find(path).is_some()
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Where the rows of many paths are, which are sorted; tombstones included. Pages are loaded once, many at a time.
     pub(crate) async fn node_places(&self, paths: &[&str]) -> Result<Vec<Option<(Arc<NodesPage>, usize)>>> {
         let mut places: Vec<Option<(Arc<NodesPage>, usize)>> = vec![None; paths.len()];

@@ -1,20 +1,21 @@
 //! What is read across arrays and chunks, for pruning: attributes and statistics as columns, chunks by their statistics.
 
-use std::collections::HashMap;
+mod attributes;
+mod names;
+mod statistics;
 
 use array_format_core::buffer::Elements;
-use array_format_core::format::attributes::AttributesPage;
-use array_format_core::format::nodes::Node;
-use array_format_core::format::page::{Table, attribute_key};
-use array_format_core::schema::{ArraySchema, Schema};
+use array_format_core::schema::ArraySchema;
 use array_format_core::statistics::Statistics;
 use array_format_core::value::Value;
 use array_format_core::{Error, Result};
 
-use crate::index::scan::KeyRange;
+pub use attributes::AttributeColumn;
+pub use statistics::StatisticsColumn;
+
 use crate::read::view::ChunkSource;
 use crate::snapshot::Snapshot;
-use crate::write::pending::{Staged, grid};
+use crate::write::pending::grid;
 
 /// A chunk of an array: where it is, and what is known of its values.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,49 +44,6 @@ pub struct ArrayStatistics {
 }
 
 impl Snapshot {
-    /// One attribute of all arrays and groups that have it, sorted by path.
-    ///
-    /// # Errors
-    /// What the storage says, `Corrupt`.
-    ///
-    /// # Cost
-    /// Reads the pages of that attribute and those of the names, nothing else.
-    pub async fn attribute_index(&self, name: &str) -> Result<Vec<(String, Value)>> {
-        let mut values: HashMap<u64, Option<Value>> = HashMap::new();
-        for (id, attributes) in &self.view.pending.attributes {
-            if let Some(value) = attributes.get(name) {
-                values.insert(*id, value.clone());
-            }
-        }
-        let range = KeyRange::prefix(&attribute_key(name, 0)[..name.len() + 1]);
-        let version = &self.view.version;
-        for run in &version.head.footer.runs {
-            let Some(directory) = run.directory(Table::Attributes) else { continue };
-            let leaves = version.leaves(directory, &range).await?;
-            for page in version.pages::<AttributesPage>(Table::Attributes, &leaves).await? {
-                let Some(group) = page.group(name) else { continue };
-                for (row, node) in group.nodes.iter().enumerate() {
-                    values.entry(*node).or_insert_with(|| group.get(row).1);
-                }
-            }
-        }
-        let owners = self.owners().await?;
-        let mut index: Vec<(String, Value)> =
-            values.into_iter().filter_map(|(id, value)| Some((owners.get(&id)?.0.clone(), value?))).collect();
-        index.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(index)
-    }
-
-    /// Path, elements (`None` for a group) of all nodes, by id.
-    async fn owners(&self) -> Result<HashMap<u64, (String, Option<u64>)>> {
-        let nodes = self.view.nodes("").await?;
-        let elements = |n: &Node| match &*n.schema {
-            Schema::Array(_) => Some(n.shape.iter().product()),
-            Schema::Group(_) => None,
-        };
-        Ok(nodes.into_iter().map(|(path, n)| (n.id, (path, elements(&n)))).collect())
-    }
-
     /// What is known of the values of an array: minimum, maximum, counts, over its written chunks.
     ///
     /// # Errors
@@ -94,38 +52,6 @@ impl Snapshot {
         let array = self.view.array(name).await?;
         let statistics = self.view.array_statistics(&array.node).await?;
         Ok(ArrayStatistics { name: name.to_owned(), elements: array.node.shape.iter().product(), statistics })
-    }
-
-    /// The statistics of all arrays, sorted by path.
-    ///
-    /// # Errors
-    /// What the storage says, `Corrupt`.
-    ///
-    /// # Cost
-    /// Reads the pages of statistics and those of the names, nothing else.
-    pub async fn statistics_index(&self) -> Result<Vec<ArrayStatistics>> {
-        let rows = self.view.version.rows(Table::ArrayStatistics, KeyRange::all()).await?;
-        let rows: Vec<array_format_core::format::statistics::StatisticsRow> = rows;
-        let mut known: HashMap<u64, Statistics> =
-            rows.into_iter().filter_map(|r| Some((r.node, r.statistics?))).collect();
-        for staged in self.view.pending.nodes.values() {
-            if let Staged::Node(s) = staged
-                && matches!(*s.node.schema, Schema::Array(_))
-            {
-                known.insert(s.node.id, self.view.array_statistics(&s.node).await?);
-            }
-        }
-        let mut all: Vec<ArrayStatistics> = self
-            .owners()
-            .await?
-            .into_iter()
-            .filter_map(|(id, (name, elements))| {
-                let statistics = known.remove(&id).unwrap_or_else(Statistics::empty);
-                Some(ArrayStatistics { name, elements: elements?, statistics })
-            })
-            .collect();
-        all.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(all)
     }
 
     /// All chunks of an array that were written, in row-major order, with their statistics.
