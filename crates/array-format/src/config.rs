@@ -21,6 +21,9 @@ const FRAME_BYTES: usize = 256 << 10;
 /// The same where pcodec, which loses nothing, was chosen for them.
 const PCO_FRAME_BYTES: usize = 32 << 10;
 
+/// Data that waits for a commit takes so much memory, about, before it goes ahead.
+const PENDING_BYTES: u64 = 32 << 20;
+
 /// Settings of one open file. Nothing here is needed to *read* what was written with other settings, except a codec of
 /// one's own.
 #[derive(Clone)]
@@ -32,6 +35,7 @@ pub struct FileConfig {
     pub(crate) cache: DeltaCache,
     pub(crate) block_bytes: Option<usize>,
     pub(crate) frame_bytes: Option<usize>,
+    pub(crate) pending_bytes: u64,
     pub(crate) shuffle: bool,
     pub(crate) overwrite: bool,
     pub(crate) version: Option<u64>,
@@ -55,6 +59,7 @@ impl FileConfig {
             cache: DeltaCache::default(),
             block_bytes: None,
             frame_bytes: None,
+            pending_bytes: PENDING_BYTES,
             shuffle: true,
             overwrite: false,
             version: None,
@@ -91,6 +96,15 @@ impl FileConfig {
     #[must_use]
     pub fn with_frame_bytes(mut self, bytes: usize) -> Self {
         self.frame_bytes = Some(bytes.clamp(1 << 10, 1 << 29));
+        self
+    }
+
+    /// Memory that data may take while it waits for a commit, about: 32 MiB by default. What exceeds it is compressed and goes ahead, into an object of
+    /// its own beside the file, which the commit makes part of it. Larger: fewer objects, and chunks that are written in parts are read back less
+    /// often.
+    #[must_use]
+    pub fn with_pending_bytes(mut self, bytes: u64) -> Self {
+        self.pending_bytes = bytes;
         self
     }
 
@@ -180,6 +194,7 @@ impl fmt::Debug for FileConfig {
             .field("choose", &self.choose)
             .field("block_bytes", &self.block_bytes)
             .field("frame_bytes", &self.frame_bytes)
+            .field("pending_bytes", &self.pending_bytes)
             .field("shuffle", &self.shuffle)
             .field("overwrite", &self.overwrite)
             .field("version", &self.version)

@@ -49,10 +49,10 @@ impl ArrayFile {
         for (name, value) in attributes {
             self.set_attribute(target, &name, value).await?;
         }
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.write().await;
         self.edit(|p| {
             let id = staged_mut(p, target)?.node.id;
-            p.chunks.entry(id).or_default().extend(staged);
+            p.put_chunks(id, staged);
             Ok(())
         })
         .map_err(|e: Error| self.in_file(e.in_array(target)))

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use array_format_core::address::ObjectId;
 use array_format_core::checksum::checksum;
 use array_format_core::cursor::Cursor;
-use array_format_core::footer::{DetachedRoot, Run};
+use array_format_core::footer::{DetachedRoot, ObjectEntry, Run};
 use array_format_core::format::attributes::AttributeRow;
 use array_format_core::format::chunks::ChunkRow;
 use array_format_core::format::nodes::{Node, NodeRow};
@@ -23,8 +23,9 @@ use crate::gc;
 use crate::index::Version;
 use crate::index::build::{BuildRow, TableBuilder};
 use crate::layer::head::open_detached;
-use crate::layer::names;
+use crate::layer::{Objects, names};
 use crate::storage::FinishMode;
+use crate::write::pack::Pipeline;
 use crate::write::pending::{NEW_NODE, Pending, Staged, StagedChunk, StagedNode};
 use crate::write::sink::LayerSink;
 use crate::write::small_map::SmallMap;
@@ -131,13 +132,15 @@ impl ArrayFile {
     /// One object, written without a condition.
     pub async fn detach(&mut self) -> Result<Receipt> {
         self.check_writable()?;
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.write().await;
         self.write_detached().await.map_err(|e| self.in_file(e))
     }
 
     async fn write_detached(&self) -> Result<Receipt> {
         self.settle().await?;
         self.check_definitions().await?;
+        check_detachable(&self.view().pending)?;
+        let ahead = self.take_spill().await?;
         let (version, pending) = {
             let state = self.inner.state.lock();
             (state.version.clone(), state.pending.clone())
@@ -145,25 +148,24 @@ impl ArrayFile {
         if pending.is_empty() {
             return Err(Error::invalid("there are no changes to detach"));
         }
-        check_detachable(&pending)?;
-        let (file_id, object, begun) = (version.head.file_id, self.inner.config.new_id(), version.number());
-        let path = names::sidecar(&version.objects.path, &file_id, ObjectId::Detached(object));
-        let upload = version.objects.storage.upload_unique(&path).await?;
-        let mut sink = LayerSink::begin_detached(upload, file_id, object).await?;
-        let stored = store_chunks(&pending, &version.config, &mut sink).await?;
+        let (file_id, begun) = (version.head.file_id, version.number());
+        let (path, mut sink) = match ahead {
+            Some(ahead) => ahead,
+            None => {
+                let object = self.inner.config.new_id();
+                let path = names::sidecar(&version.objects.path, &file_id, ObjectId::Detached(object));
+                let upload = version.objects.storage.upload_unique(&path).await?;
+                (path, LayerSink::begin_detached(upload, file_id, object).await?)
+            }
+        };
+        let object = sink.write_id();
+        let mut pipeline = Pipeline::new(&version.config);
+        let stored = store_chunks(&pending, &version, &mut pipeline, &mut sink).await?;
         let run = write_run(&pending, &stored, &mut sink).await?;
         let own_blocks = sink.put_block_table().await?;
         let (stored_bytes, decoded_bytes) = sink.block_bytes();
         let root = DetachedRoot { begun, stored_bytes, decoded_bytes, own_blocks, run };
-        let (upload, object_bytes) = sink.close_detached(&root).await?;
-        if let Err(e) = upload.finish(FinishMode::Create).await {
-            // The answer may have been lost: nobody else has this name.
-            let found = open_detached(&version.objects, &path).await;
-            if !found.is_ok_and(|(layer, _)| layer.trailer.write_id == object) {
-                return Err(e);
-            }
-            version.objects.storage.sync(&path).await?;
-        }
+        let object_bytes = publish_detached(&version.objects, &path, sink, &root).await?.object_bytes;
         let mut state = self.inner.state.lock();
         if state.pending.edits != pending.edits {
             return Err(Error::new(
@@ -171,8 +173,7 @@ impl ArrayFile {
                 "the file was changed through another clone of this handle while it was detached; nothing is lost: try again",
             ));
         }
-        state.pending =
-            Arc::new(Pending { new_nodes: pending.new_nodes, edits: pending.edits, ..Pending::default() });
+        state.pending = Arc::new(pending.none_after());
         Ok(Receipt { file_id, object, object_bytes, begun })
     }
 
@@ -184,6 +185,27 @@ impl ArrayFile {
         self.check_writable()?;
         gc::abandon(&self.inner.objects, receipts).await.map_err(|e| self.in_file(e))
     }
+}
+
+/// Completes a detached layer and says what it is.
+pub(crate) async fn publish_detached(
+    objects: &Objects,
+    path: &str,
+    sink: LayerSink,
+    root: &DetachedRoot,
+) -> Result<ObjectEntry> {
+    let (id, write_id) = (sink.object(), sink.write_id());
+    let (upload, object_bytes) = sink.close_detached(root).await?;
+    if let Err(e) = upload.finish(FinishMode::Create).await {
+        // The answer may have been lost: nobody else has this name.
+        let found = open_detached(objects, path).await;
+        if !found.is_ok_and(|(layer, _)| layer.trailer.write_id == write_id) {
+            return Err(e);
+        }
+        objects.storage.sync(path).await?;
+    }
+    let (stored_bytes, decoded_bytes) = (root.stored_bytes, root.decoded_bytes);
+    Ok(ObjectEntry { id, write_id, object_bytes, stored_bytes, decoded_bytes, live_bytes: 0 })
 }
 
 fn check_detachable(pending: &Pending) -> Result<()> {
@@ -203,7 +225,13 @@ fn check_detachable(pending: &Pending) -> Result<()> {
             }
             Staged::Node(s) => {
                 let chunks = pending.chunks.get(&s.node.id).into_iter().flat_map(SmallMap::values);
-                let joined = |c: &StagedChunk| matches!(c, StagedChunk::Placed(p) if p.from.is_none());
+                // What was written ahead is the handle's own.
+                let joined = |c: &StagedChunk| match c {
+                    StagedChunk::Placed(p) => {
+                        p.from.is_none() && pending.joined.contains(&p.chunk.block.id.object)
+                    }
+                    _ => false,
+                };
                 if chunks.into_iter().any(joined) {
                     return refuse(path, "what was joined");
                 }
@@ -221,8 +249,8 @@ async fn write_run(pending: &Pending, stored: &Stored, sink: &mut LayerSink) -> 
     });
     let mut chunks = BTreeMap::new();
     for (id, of_node) in stored {
-        for (coords, (chunk, statistics)) in of_node.iter() {
-            chunks.insert((*id, coords.clone()), (chunk.clone(), statistics.clone()));
+        for (coords, placed) in of_node.iter() {
+            chunks.insert((*id, coords.clone()), (placed.chunk.clone(), placed.statistics.clone()));
         }
     }
     let mut attributes = BTreeMap::new();

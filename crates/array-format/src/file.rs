@@ -15,6 +15,7 @@ use crate::read::View;
 use crate::snapshot::Snapshot;
 use crate::storage::{InMemoryStorage, IntoStorage, LocalStorage, Storage};
 use crate::write::pending::Pending;
+use crate::write::spill::Spill;
 
 /// A file of arrays, open for reading and writing.
 ///
@@ -43,8 +44,11 @@ pub(crate) struct Inner {
     pub(crate) objects: Arc<Objects>,
     pub(crate) config: Arc<FileConfig>,
     pub(crate) state: Mutex<State>,
-    /// Held by whoever changes pending data or commits it. Short-lived locks of `state` are taken inside.
-    pub(crate) gate: futures::lock::Mutex<()>,
+    /// Held alone by whoever commits, or changes what nodes are; held together by those who write data. Short-lived locks of `state` are
+    /// taken inside.
+    pub(crate) gate: async_lock::RwLock<()>,
+    /// What goes ahead of the commit, to save memory.
+    pub(crate) spill: futures::lock::Mutex<Spill>,
     pub(crate) read_only: bool,
 }
 
@@ -131,11 +135,13 @@ impl ArrayFile {
         let config = Arc::new(config);
         let version = Version { objects: objects.clone(), config: config.clone(), head: Arc::new(head) };
         let state = State { version, pending: Arc::default(), unconfirmed: Vec::new() };
+        let spill = futures::lock::Mutex::new(Spill::new(&config));
         let inner = Inner {
             objects,
             config,
             state: Mutex::new(state),
-            gate: futures::lock::Mutex::new(()),
+            gate: async_lock::RwLock::new(()),
+            spill,
             read_only,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -148,10 +154,16 @@ impl ArrayFile {
             objects: self.inner.objects.clone(),
             config: self.inner.config.clone(),
             state: Mutex::new(State { version, pending: Arc::default(), unconfirmed: Vec::new() }),
-            gate: futures::lock::Mutex::new(()),
+            gate: async_lock::RwLock::new(()),
+            spill: futures::lock::Mutex::new(Spill::new(&self.inner.config)),
             read_only: false,
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// The version below the pending changes.
+    pub(crate) fn version_below(&self) -> Version {
+        self.inner.state.lock().version.clone()
     }
 
     /// What reads through this handle see.
@@ -228,9 +240,10 @@ impl ArrayFile {
     /// # Errors
     /// `InvalidArgument` on a read-only handle.
     pub async fn discard(&mut self) -> Result<()> {
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.write().await;
+        self.discard_spill().await;
         self.edit(|p| {
-            *p = Pending { new_nodes: p.new_nodes, edits: p.edits, ..Pending::default() };
+            *p = p.none_after();
             Ok(())
         })?;
         // If a commit without an answer happened it is as good as another's: `refresh` shows it.
@@ -246,7 +259,7 @@ impl ArrayFile {
         if self.inner.read_only {
             return Ok(false);
         }
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.write().await;
         let before = self.view().version.number();
         self.settle().await.map_err(|e| self.in_file(e))?;
         let old = self.view().version;

@@ -80,7 +80,8 @@ impl ArrayFile {
     /// If versions are given up, that is itself a commit: nobody can tag or join what is about to be deleted.
     ///
     /// # Errors
-    /// What the storage says. What was deleted until then was not needed.
+    /// What the storage says. What was deleted until then was not needed. `InvalidArgument` if versions would be given up on which pending data of this
+    /// handle was written ahead and read again.
     ///
     /// # Cost
     /// A listing, one request a kept version, at most one small commit, one deletion an object.
@@ -106,6 +107,7 @@ impl ArrayFile {
         let committed = head.footer.floor;
         let now = unneeded(objects, &head, committed, &listing).await?;
         if now.len() < report.objects.len() {
+            self.check_nothing_ahead()?;
             // A handle of its own: pending changes have nothing to do with it.
             self.beside(head).maintain(&Maintenance::Floor(floor)).await?;
         }

@@ -38,7 +38,7 @@ impl ArrayFile {
     /// One request or two a layer, and the index pages of what is changed; the data is not read.
     pub async fn join(&mut self, receipts: &[Receipt]) -> Result<()> {
         self.check_writable()?;
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.write().await;
         self.join_all(receipts).await.map_err(|e| self.in_file(e))
     }
 
@@ -241,8 +241,8 @@ impl Join {
             }
         }
         let placed = Placed { chunk, statistics, from: None };
-        let chunks = Arc::make_mut(&mut self.pending).chunks.entry(*id).or_default();
-        chunks.insert(row.coords, StagedChunk::Placed(Arc::new(placed)));
+        let chunk = StagedChunk::Placed(Arc::new(placed));
+        Arc::make_mut(&mut self.pending).put_chunks(*id, [(row.coords, chunk)]);
         Ok(())
     }
 

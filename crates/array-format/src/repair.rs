@@ -315,8 +315,7 @@ impl Saver {
             self.file.stage(path).await?;
             self.file.edit(|p| {
                 let id = staged_mut(p, path)?.node.id;
-                let chunks = p.chunks.entry(id).or_default();
-                chunks.extend(placed.into_iter().map(|(k, p)| (k, StagedChunk::Placed(Arc::new(p)))));
+                p.put_chunks(id, placed.into_iter().map(|(k, p)| (k, StagedChunk::Placed(Arc::new(p)))));
                 Ok(())
             })?;
         }

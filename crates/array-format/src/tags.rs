@@ -49,7 +49,7 @@ impl ArrayFile {
                 .in_file(Error::invalid("version 0 is the empty file: it is not kept, and needs no name")));
         }
         self.refresh().await?;
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.write().await;
         let tag = Maintenance::Tag(name.to_owned(), version);
         self.maintain(&tag).await.map(|_| ()).map_err(|e| self.in_file(e))
     }

@@ -80,15 +80,14 @@ impl Snapshot {
         }
         let range = KeyRange::prefix(&attribute_key(name, 0)[..name.len() + 1]);
         let version = &self.view.version;
-        let mut runs =
-            version.head.footer.runs.iter().filter_map(|r| r.directory(Table::Attributes)).peekable();
-        while let Some(directory) = runs.next() {
+        let directories = version.directories(Table::Attributes);
+        for (n, directory) in directories.iter().enumerate() {
             let leaves = version.leaves(directory, &range).await?;
             let pages = version.pages::<AttributesPage>(Table::Attributes, &leaves).await?;
             let newer = Arc::new(hidden);
-            hidden = match runs.peek() {
-                None => Hidden::default(),
-                Some(_) => {
+            hidden = match n + 1 < directories.len() {
+                false => Hidden::default(),
+                true => {
                     let groups = pages.iter().filter_map(|p| p.group(name));
                     newer.with(groups.flat_map(|g: &AttributeGroup| g.nodes.iter().copied()))
                 }

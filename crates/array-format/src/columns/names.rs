@@ -78,8 +78,7 @@ impl Snapshot {
                 found(id, path);
             }
         }
-        let runs: Vec<_> =
-            version.head.footer.runs.iter().filter_map(|r| r.directory(Table::Nodes)).collect();
+        let runs = version.directories(Table::Nodes);
         for (n, directory) in runs.iter().enumerate() {
             let leaves = version.leaves(directory, &KeyRange::all()).await?;
             for window in leaves.chunks(PAGES) {

@@ -83,17 +83,14 @@ impl Snapshot {
         let mut hidden = self.gone().await?.with(pending.iter().map(|p| p.0));
         let mut parts = Vec::new();
         let version = &self.view.version;
-        let mut runs =
-            version.head.footer.runs.iter().filter_map(|r| r.directory(Table::ArrayStatistics)).peekable();
-        while let Some(directory) = runs.next() {
+        let directories = version.directories(Table::ArrayStatistics);
+        for (n, directory) in directories.iter().enumerate() {
             let leaves = version.leaves(directory, &KeyRange::all()).await?;
             let pages = version.pages::<StatisticsPage>(Table::ArrayStatistics, &leaves).await?;
             let newer = Arc::new(hidden);
-            hidden = match runs.peek() {
-                None => Hidden::default(),
-                Some(_) => {
-                    newer.with(pages.iter().flat_map(|p| (0..p.keys.len()).map(|row| p.keys.get(row).0)))
-                }
+            hidden = match n + 1 < directories.len() {
+                false => Hidden::default(),
+                true => newer.with(pages.iter().flat_map(|p| (0..p.keys.len()).map(|row| p.keys.get(row).0))),
             };
             parts.extend(pages.into_iter().map(|page| Part { page, hidden: newer.clone() }));
         }

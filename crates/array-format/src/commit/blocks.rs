@@ -4,87 +4,150 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use array_format_core::Result;
+use array_format_core::address::ObjectId;
 use array_format_core::block::{ChunkRef, CodecRecord};
 use array_format_core::codec::{CompressionCodec, NUMBERS_ID, NumbersCodec, ZSTD_ID, ZstdCodec};
 use array_format_core::schema::{ArraySchema, Schema};
-use array_format_core::statistics::Statistics;
 
 use crate::config::FileConfig;
+use crate::index::Version;
 use crate::write::choose;
 use crate::write::mover::Mover;
-use crate::write::pack::{ChunkJob, Compress, store};
+use crate::write::pack::{BATCH_BYTES, BATCHES_AHEAD, ChunkJob, Compress, Pipeline};
 use crate::write::pending::{Pending, Placed, Staged, StagedChunk, grid};
 use crate::write::sink::LayerSink;
 use crate::write::small_map::SmallMap;
+use crate::write::spill::TakenChunk;
 
 /// Chunks by pending node id and coordinates.
-pub(crate) type Stored = BTreeMap<u64, SmallMap<Vec<u64>, (ChunkRef, Statistics)>>;
+pub(crate) type Stored = BTreeMap<u64, SmallMap<Vec<u64>, Arc<Placed>>>;
 
-/// Stores the pending chunks: elements are encoded, blocks of other files copied, chunks of detached layers stay where they are.
+/// A chunk's node and coordinates.
+pub(crate) type ChunkKey = (u64, Vec<u64>);
+
+/// How the chunks of arrays are compressed.
+#[derive(Default)]
+pub(crate) struct Codecs {
+    known: HashMap<CodecRecord, Arc<dyn CompressionCodec>>,
+}
+
+impl Codecs {
+    pub(crate) fn of(&mut self, schema: &ArraySchema, config: &FileConfig) -> Result<Compress> {
+        match choose::item_of(schema, config) {
+            Some(item) => Ok(Compress::Auto(item)),
+            None => codec_of(schema, config, &mut self.known).map(Compress::As),
+        }
+    }
+}
+
+/// Stores the pending chunks: elements are encoded, unless `pipeline` has them already, blocks of other files copied; chunks of detached
+/// layers stay where they are, unless a detached layer is written, which holds all that it needs.
 pub(crate) async fn store_chunks(
     pending: &Pending,
-    config: &FileConfig,
+    version: &Version,
+    pipeline: &mut Pipeline<TakenChunk>,
     sink: &mut LayerSink,
 ) -> Result<Stored> {
-    let mut keys = Vec::new();
-    let mut jobs = Vec::new();
-    let mut codecs: HashMap<CodecRecord, Arc<dyn CompressionCodec>> = HashMap::new();
-    let mut copies: Vec<((u64, Vec<u64>), &Placed)> = Vec::new();
+    let config = &version.config;
+    let mut codecs = Codecs::default();
+    let under_way: HashSet<ChunkKey> = pipeline
+        .keys()
+        .filter(|taken| taken.is_current(pending))
+        .map(|taken| (taken.node, taken.coords.clone()))
+        .collect();
+    let mut batch: Vec<(TakenChunk, ChunkJob)> = Vec::new();
+    let mut bytes = 0;
+    let mut copies: Vec<(ChunkKey, Arc<Placed>)> = Vec::new();
+    let mut complete: HashSet<ObjectId> = HashSet::from([sink.object()]);
     let mut stored = Stored::new();
+    let layer = matches!(sink.object(), ObjectId::Layer(_));
     for staged in pending.nodes.values() {
         let Staged::Node(s) = staged else { continue };
         let (Schema::Array(schema), Some(grid)) = (&*s.node.schema, grid(&s.node)) else { continue };
-        let first = jobs.len();
-        let codec = match choose::item_of(schema, config) {
-            Some(item) => Compress::Auto(item),
-            None => Compress::As(codec_of(schema, config, &mut codecs)?),
-        };
         for (coords, chunk) in pending.chunks.get(&s.node.id).into_iter().flat_map(SmallMap::iter) {
             if !grid.contains(coords) {
                 continue;
             }
+            let key = || (s.node.id, coords.clone());
             match chunk {
                 StagedChunk::Erased => {}
+                StagedChunk::Data(_) if !under_way.is_empty() && under_way.contains(&key()) => {}
                 StagedChunk::Data(elements) => {
-                    let (schema, codec, elements) = (schema.clone(), codec.clone(), elements.clone());
-                    jobs.push(ChunkJob { schema, codec, extents: grid.extents(coords), elements });
-                    keys.push((s.node.id, coords.clone()));
+                    let (codec, extents) = (codecs.of(schema, config)?, grid.extents(coords));
+                    let (node, schema, elements) = (s.node.id, schema.clone(), elements.clone());
+                    bytes += elements.heap_bytes();
+                    let taken = TakenChunk::new(node, coords.clone(), elements.clone());
+                    batch.push((taken, ChunkJob { node, schema, codec, extents, elements }));
                 }
-                StagedChunk::Placed(p) if p.from.is_some() => copies.push(((s.node.id, coords.clone()), p)),
+                StagedChunk::Placed(p) if p.from.is_some() => copies.push((key(), p.clone())),
+                StagedChunk::Placed(p) if !layer && p.chunk.block.id.object != sink.object() => {
+                    let (chunk, statistics) = (p.chunk.clone(), p.statistics.clone());
+                    copies.push((key(), Arc::new(Placed { chunk, statistics, from: Some(version.clone()) })));
+                }
                 StagedChunk::Placed(p) => {
-                    let placed = (p.chunk.clone(), p.statistics.clone());
-                    stored.entry(s.node.id).or_default().insert(coords.clone(), placed);
+                    if complete.insert(p.chunk.block.id.object) {
+                        version.objects.complete(p.chunk.block.id.object, version.number()).await?;
+                    }
+                    stored.entry(s.node.id).or_default().insert(coords.clone(), p.clone());
+                }
+            }
+            if bytes >= BATCH_BYTES {
+                pipeline.push(std::mem::take(&mut batch));
+                bytes = 0;
+                if pipeline.len() >= BATCHES_AHEAD {
+                    put_next(pipeline, pending, sink, &mut stored).await?;
                 }
             }
         }
-        choose::for_array(&mut jobs[first..], config)?;
     }
-    for ((id, coords), s) in keys.into_iter().zip(store(&jobs, config, sink).await?) {
-        stored.entry(id).or_default().insert(coords, (s.chunk, s.statistics));
+    if !batch.is_empty() {
+        pipeline.push(batch);
+    }
+    while pipeline.len() > 0 {
+        put_next(pipeline, pending, sink, &mut stored).await?;
     }
     copy(copies, sink, &mut stored).await?;
     Ok(stored)
 }
 
-/// Copies the blocks of chunks of other files.
-async fn copy(
-    mut copies: Vec<((u64, Vec<u64>), &Placed)>,
+async fn put_next(
+    pipeline: &mut Pipeline<TakenChunk>,
+    pending: &Pending,
     sink: &mut LayerSink,
     stored: &mut Stored,
 ) -> Result<()> {
-    while let Some(version) = copies.first().and_then(|c| c.1.from.as_ref()) {
+    if let Some(encoded) = pipeline.next().await {
+        let (taken, encoded) = encoded?;
+        for (taken, placed) in encoded.store(&taken, sink).await? {
+            // What was changed since it was encoded is stored again.
+            if taken.is_current(pending) {
+                stored.entry(taken.node).or_default().insert(taken.coords, Arc::new(placed));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Copies the blocks of chunks of other files.
+async fn copy(
+    mut copies: Vec<(ChunkKey, Arc<Placed>)>,
+    sink: &mut LayerSink,
+    stored: &mut Stored,
+) -> Result<()> {
+    while let Some(version) = copies.first().and_then(|c| c.1.from.clone()) {
         let same = |p: &Placed| p.from.as_ref().is_some_and(|v| Arc::ptr_eq(&v.head, &version.head));
         // What is copied to two places is stored twice: no byte of a layer belongs to two chunks, so that live bytes can be counted.
         let mut seen = HashSet::new();
-        let (now, later): (Vec<_>, Vec<_>) = copies
-            .into_iter()
-            .partition(|(_, placed)| same(placed) && seen.insert((&placed.chunk.block, placed.chunk.offset)));
-        let mut mover = Mover::new(version);
+        let (now, later): (Vec<_>, Vec<_>) = copies.into_iter().partition(|(_, placed)| {
+            same(placed) && seen.insert((placed.chunk.block.clone(), placed.chunk.offset))
+        });
+        let mut mover = Mover::new(&version);
         let mut chunks: Vec<ChunkRef> = now.iter().map(|c| c.1.chunk.clone()).collect();
         chunks.iter().for_each(|c| mover.count(c));
         mover.place(&mut chunks.iter_mut().collect::<Vec<_>>(), sink).await?;
         for (((id, coords), placed), chunk) in now.into_iter().zip(chunks) {
-            stored.entry(id).or_default().insert(coords, (chunk, placed.statistics.clone()));
+            let placed = Placed { chunk, statistics: placed.statistics.clone(), from: None };
+            stored.entry(id).or_default().insert(coords, Arc::new(placed));
         }
         copies = later;
     }

@@ -23,9 +23,11 @@ use super::runs::{Merge, absorb};
 use crate::index::Version;
 use crate::read::View;
 use crate::storage::Upload;
-use crate::write::pending::{NEW_NODE, Pending, Staged, StagedChunk, StagedNode, grid};
+use crate::write::pack::Pipeline;
+use crate::write::pending::{NEW_NODE, Pending, Placed, Staged, StagedChunk, StagedNode, grid};
 use crate::write::sink::LayerSink;
 use crate::write::small_map::SmallMap;
+use crate::write::spill::TakenChunk;
 
 /// A layer that is written but not visible.
 pub(crate) struct Built {
@@ -76,10 +78,11 @@ struct Builder<'a> {
     groups: i64,
 }
 
-/// Writes the layer of the version after `version`.
+/// Writes the layer of the version after `version`. Of `ahead` it takes chunks that are encoded already.
 pub(crate) async fn build(
     version: &Version,
     pending: &Pending,
+    ahead: &mut Pipeline<TakenChunk>,
     message: &str,
     write_id: Id,
     sink: LayerSink,
@@ -100,7 +103,7 @@ pub(crate) async fn build(
         groups: 0,
     };
     let next_node = builder.give_ids(footer.next_node)?;
-    let stored = store_chunks(pending, &version.config, &mut builder.sink).await?;
+    let stored = store_chunks(pending, version, ahead, &mut builder.sink).await?;
     builder.enliven(&stored)?;
     for (path, staged) in &pending.nodes {
         match staged {
@@ -135,7 +138,7 @@ impl Builder<'_> {
     /// Counts chunks as live. Detached layers come into the file with the first of theirs.
     fn enliven(&mut self, stored: &Stored) -> Result<()> {
         let version = self.view.version.clone();
-        for (chunk, _) in stored.values().flat_map(SmallMap::values) {
+        for chunk in stored.values().flat_map(SmallMap::values).map(|p| &p.chunk) {
             let id = chunk.block.id.object;
             if !self.places.contains_key(&id)
                 && let Some(layer) = version.objects.detached(id)
@@ -279,7 +282,7 @@ impl Builder<'_> {
         node: &mut Node,
         base: Option<&Node>,
         pending_id: u64,
-        new: &SmallMap<Vec<u64>, (ChunkRef, Statistics)>,
+        new: &SmallMap<Vec<u64>, Arc<Placed>>,
     ) -> Result<()> {
         let Some(now) = grid(node) else { return Ok(()) };
         let before = base.and_then(grid);
@@ -298,7 +301,7 @@ impl Builder<'_> {
         let inline = node.chunk.take();
         if now.is_single() {
             node.chunk = match new.get(&origin) {
-                Some((chunk, _)) => Some((chunk.clone(), self.number)),
+                Some(placed) => Some((placed.chunk.clone(), self.number)),
                 None if erased(&origin) => None,
                 None if was_single || base.is_none() => inline.clone(),
                 None => self.table_chunk(base, &origin).await?,
@@ -307,8 +310,9 @@ impl Builder<'_> {
         let base_id = base.map(|b| b.id);
         // Rows of table 2.
         if !now.is_single() {
-            for (coords, (chunk, statistics)) in new.iter() {
-                self.chunk_row(node.id, coords, Some(chunk.clone()), self.number, Some(statistics.clone()));
+            for (coords, placed) in new.iter() {
+                let (chunk, statistics) = (placed.chunk.clone(), placed.statistics.clone());
+                self.chunk_row(node.id, coords, Some(chunk), self.number, Some(statistics));
             }
             if was_single
                 && let Some((chunk, version)) = inline
@@ -372,9 +376,9 @@ impl Builder<'_> {
         node: &Node,
         base: Option<&Node>,
         pending_id: u64,
-        new: &SmallMap<Vec<u64>, (ChunkRef, Statistics)>,
+        new: &SmallMap<Vec<u64>, Arc<Placed>>,
     ) -> Result<Statistics> {
-        let new = new.values().fold(Statistics::empty(), |all, (_, s)| all.merge(s));
+        let new = new.values().fold(Statistics::empty(), |all, p| all.merge(&p.statistics));
         let (Some(base), Some(now)) = (base, grid(node)) else { return Ok(new) };
         let empty = SmallMap::default();
         let staged = self.pending.chunks.get(&pending_id).unwrap_or(&empty);

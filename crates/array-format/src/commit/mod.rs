@@ -143,7 +143,7 @@ impl ArrayFile {
     /// As [`flush`](Self::flush).
     pub async fn flush_with_message(&mut self, message: &str) -> Result<u64> {
         self.check_writable()?;
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.write().await;
         let committed = self.commit(message).await.map_err(|e| self.in_file(e))?;
         if self.inner.config.auto_compact.is_some_and(|most| self.num_layers() > most)
             && let Err(e) = self.maintain(&Maintenance::Merge(Merge::Small)).await
@@ -154,6 +154,8 @@ impl ArrayFile {
     }
 
     async fn commit(&self, message: &str) -> Result<u64> {
+        self.settle().await?;
+        let mut ahead = self.settle_spill().await?;
         for round in 0..ROUNDS {
             self.settle().await?;
             let (version, pending) = {
@@ -166,7 +168,7 @@ impl ArrayFile {
             self.check_definitions().await?;
             let (number, write_id) = (version.next_number()?, self.inner.config.new_id());
             let sink = version.begin_layer(number, write_id).await?;
-            let built = match build::build(&version, &pending, message, write_id, sink).await {
+            let built = match build::build(&version, &pending, &mut ahead, message, write_id, sink).await {
                 // What the handle was based on was collected; the newest version has the same, or a conflict.
                 Err(e)
                     if e.kind() == ErrorKind::SnapshotExpired
@@ -271,7 +273,7 @@ impl ArrayFile {
         // Of attempts at one number one can succeed, and later ones were made after this one.
         state.unconfirmed.clear();
         let rest = if state.pending.edits == attempt.pending.edits {
-            Pending { new_nodes: state.pending.new_nodes, edits: state.pending.edits, ..Pending::default() }
+            state.pending.none_after()
         } else {
             rest::changed_since(&state.pending, attempt)
         };

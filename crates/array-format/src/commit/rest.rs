@@ -14,15 +14,15 @@ use crate::write::small_map::SmallMap;
 pub(crate) fn changed_since(now: &Pending, attempt: &Attempt) -> Pending {
     let then = &attempt.pending;
     let real = |id: u64| attempt.ids.get(&id).copied().unwrap_or(id);
-    let joined = now.joined.difference(&then.joined).copied().collect();
-    let mut rest = Pending { new_nodes: now.new_nodes, edits: now.edits, joined, ..Pending::default() };
+    let mut rest = now.none_after();
+    rest.joined = now.joined.difference(&then.joined).copied().collect();
     for (id, chunks) in &now.chunks {
         let old = then.chunks.get(id);
         let changed =
             chunks.iter().filter(|(k, c)| !old.and_then(|o| o.get(*k)).is_some_and(|o| same_chunk(o, c)));
-        let changed: SmallMap<_, _> = changed.map(|(k, c)| (k.clone(), c.clone())).collect();
-        if !changed.is_empty() {
-            rest.chunks.insert(real(*id), changed);
+        let mut changed = changed.map(|(k, c)| (k.clone(), c.clone())).peekable();
+        if changed.peek().is_some() {
+            rest.put_chunks(real(*id), changed);
         }
     }
     for (id, attributes) in &now.attributes {

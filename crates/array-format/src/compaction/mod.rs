@@ -63,7 +63,7 @@ impl ArrayFile {
     pub async fn compact_with(&mut self, options: CompactOptions) -> Result<u64> {
         self.check_writable()?;
         self.refresh().await?;
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.write().await;
         self.merge_layers(options).await.map_err(|e| self.in_file(e))
     }
 
@@ -72,6 +72,9 @@ impl ArrayFile {
             true => Merge::Small,
             false => Merge::All { keep_versions: options.keep_versions },
         };
+        if !options.incremental && !options.keep_versions {
+            self.check_nothing_ahead()?;
+        }
         self.maintain(&Maintenance::Merge(merge)).await?;
         if !options.incremental && !options.keep_versions {
             let version = self.view().version;

@@ -82,6 +82,7 @@ impl Version {
 
     /// An object of this version, open.
     pub(crate) async fn pinned(&self, object: ObjectId) -> Result<PinnedObject> {
+        self.objects.complete(object, self.number()).await?;
         let entry = self.entry(object)?;
         self.objects.get(&self.head.file_id, &entry).await
     }
@@ -98,9 +99,9 @@ impl Version {
 
     /// Reads bytes of an object of this version.
     pub(crate) async fn read(&self, object: ObjectId, range: std::ops::Range<u64>) -> Result<Bytes> {
+        let pinned = self.pinned(object).await?;
         self.check_inside(object, range.clone())?;
         let offset = range.start;
-        let pinned = self.pinned(object).await?;
         pinned.read(range).await.map_err(|e| e.in_layer(object).at_offset(offset))
     }
 

@@ -21,6 +21,11 @@ const MAX_LEVELS: u8 = 8;
 const WINDOW: usize = 64;
 
 impl Version {
+    /// The directories of a table, newest run first.
+    pub(crate) fn directories(&self, table: Table) -> Vec<&Directory> {
+        self.head.footer.runs.iter().filter_map(|r| r.directory(table)).collect()
+    }
+
     /// The leaf page that would hold a key.
     async fn leaf<'d>(&self, directory: &'d Directory, key: &[u8]) -> Result<Option<Cow<'d, PageRef>>> {
         let Some(page) = directory.page_of(key) else { return Ok(None) };
@@ -84,7 +89,7 @@ impl Version {
     pub(crate) async fn node_places(&self, paths: &[&str]) -> Result<Vec<Option<(Arc<NodesPage>, usize)>>> {
         let mut places: Vec<Option<(Arc<NodesPage>, usize)>> = vec![None; paths.len()];
         let mut left: Vec<usize> = (0..paths.len()).collect();
-        for directory in self.head.footer.runs.iter().filter_map(|r| r.directory(Table::Nodes)) {
+        for directory in self.directories(Table::Nodes) {
             let mut at = 0;
             while at < left.len() {
                 // Pages of a window, and which of them each path is in.

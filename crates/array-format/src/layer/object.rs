@@ -1,6 +1,7 @@
 //! Objects that are open: pinned, checked to be the ones that the root means.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +11,7 @@ use array_format_core::footer::ObjectEntry;
 use array_format_core::format::constants::TRAILER_BYTES;
 use array_format_core::format::trailer::{Id, Trailer};
 use array_format_core::{Error, ErrorKind, Result};
+use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
@@ -87,6 +89,14 @@ pub(crate) struct Objects {
     pub(crate) counting: Arc<Counting>,
     open: Mutex<HashMap<Id, PinnedObject>>,
     detached: Mutex<HashMap<ObjectId, JoinedLayer>>,
+    unfinished: Mutex<HashMap<ObjectId, Arc<dyn Unfinished>>>,
+}
+
+/// An object that this handle is still writing, and that others may want to read.
+#[async_trait]
+pub(crate) trait Unfinished: fmt::Debug + Send + Sync {
+    /// Completes it, unless it is complete: what was written can be read afterwards. `begun` is the version that it was written on.
+    async fn finish(&self, objects: &Objects, begun: u64) -> Result<()>;
 }
 
 /// A detached layer that this handle joins.
@@ -99,7 +109,8 @@ pub(crate) struct JoinedLayer {
 
 impl Objects {
     pub(crate) fn new(storage: Arc<dyn Storage>, path: String) -> Self {
-        Self { storage, path, counting: Arc::default(), open: Mutex::default(), detached: Mutex::default() }
+        let (counting, open) = (Arc::default(), Mutex::default());
+        Self { storage, path, counting, open, detached: Mutex::default(), unfinished: Mutex::default() }
     }
 
     /// Makes a version durable that was found: others may have published what is not durable yet.
@@ -117,6 +128,36 @@ impl Objects {
     /// Makes a detached layer known, before a root lists it.
     pub(crate) fn join(&self, layer: JoinedLayer) {
         self.detached.lock().insert(layer.entry.id, layer);
+    }
+
+    /// Makes an object known that is being written.
+    pub(crate) fn begin_unfinished(&self, id: ObjectId, object: Arc<dyn Unfinished>) {
+        self.unfinished.lock().insert(id, object);
+    }
+
+    /// Forgets that an object was not complete.
+    pub(crate) fn finished(&self, id: ObjectId) {
+        self.unfinished.lock().remove(&id);
+    }
+
+    /// Whether an object is still being written.
+    pub(crate) fn is_unfinished(&self, id: ObjectId) -> bool {
+        self.unfinished.lock().contains_key(&id)
+    }
+
+    /// Sees to it that an object can be read.
+    ///
+    /// # Errors
+    /// What the storage said if it was lost while it was written.
+    pub(crate) async fn complete(&self, id: ObjectId, begun: u64) -> Result<()> {
+        if matches!(id, ObjectId::Layer(_)) {
+            return Ok(());
+        }
+        let unfinished = self.unfinished.lock().get(&id).cloned();
+        match unfinished {
+            Some(object) => object.finish(self, begun).await,
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn detached(&self, id: ObjectId) -> Option<JoinedLayer> {

@@ -45,6 +45,17 @@ pub(crate) enum ChunkSource {
     Unwritten,
 }
 
+/// The array that a node is.
+pub(crate) fn found_array(version: &Version, path: &str, node: Option<Node>) -> Result<FoundArray> {
+    let node = node.ok_or_else(|| version.in_file(no_such_array(path)))?;
+    match &*node.schema {
+        Schema::Array(a) => Ok(FoundArray { schema: a.clone(), node }),
+        Schema::Group(_) => {
+            Err(version.in_file(Error::invalid("this is a group, not an array").in_array(path)))
+        }
+    }
+}
+
 pub(crate) fn no_such_array(path: &str) -> Error {
     Error::not_found("there is no such array; `list_arrays` tells which there are").in_array(path)
 }
@@ -77,13 +88,8 @@ impl View {
 
     /// The array at a path.
     pub(crate) async fn array(&self, path: &str) -> Result<FoundArray> {
-        let node = self.node(path).await?.ok_or_else(|| self.version.in_file(no_such_array(path)))?;
-        match &*node.schema {
-            Schema::Array(a) => Ok(FoundArray { schema: a.clone(), node: node.clone() }),
-            Schema::Group(_) => {
-                Err(self.version.in_file(Error::invalid("this is a group, not an array").in_array(path)))
-            }
-        }
+        let node = self.node(path).await?;
+        found_array(&self.version, path, node)
     }
 
     /// Whether any node lies in the group of this path.

@@ -11,16 +11,20 @@ use array_format_core::{Error, Result};
 use ndarray::ArrayViewD;
 
 use super::elements::{check_elements, from_view, overwrite, part_of, reshape};
-use super::pack::as_read;
-use super::pending::{Pending, StagedChunk, grid};
+use super::pack::{BATCH_BYTES, as_read};
+use super::pending::{Pending, Staged, StagedChunk, grid};
 use super::stage::staged_mut;
 use crate::file::ArrayFile;
-use crate::read::view::FoundArray;
+use crate::read::View;
+use crate::read::view::{FoundArray, found_array};
 
 impl ArrayFile {
     /// Writes a region: `view` goes to the box that begins at `start`; an empty `start` is the origin.
     ///
-    /// Chunks that the region covers in part are read, changed and kept in memory until the commit, however often they are written.
+    /// Chunks that the region covers in part are read, changed and kept in memory until the commit, however often they are written. Where pending data
+    /// takes more than [`FileConfig::with_pending_bytes`](crate::FileConfig::with_pending_bytes) allows, chunks are encoded and go ahead to an object of
+    /// their own; they are read back if they are written again in part. Several threads can write at once, each through its clone of the handle; of
+    /// regions that overlap, each element is of one of them.
     ///
     /// # Shape
     /// `start` and `view` have the array's rank.
@@ -40,13 +44,11 @@ impl ArrayFile {
         let shape: Vec<u64> = view.shape().iter().map(|n| *n as u64).collect();
         let start = if start.is_empty() { vec![0; shape.len()] } else { start };
         self.check_writable()?;
-        let _gate = self.inner.gate.lock().await;
-        let array = self.view().array(name).await?;
+        let _gate = self.inner.gate.read().await;
+        let array = self.find(name).await?;
         self.check_type::<T>(name, &array.schema)?;
         let region = self.region(name, &array, &start, &shape)?;
-        let chunks =
-            self.parts(name, &array, &region, &mut Vec::new(), |overlap| from_view(&view, overlap)).await?;
-        self.put_chunks(name, chunks).await
+        self.write_region(name, &array, &region, |overlap| from_view(&view, overlap)).await
     }
 
     /// Writes a region of elements whose type is known at run time only. See [`write_array`](Self::write_array).
@@ -61,15 +63,31 @@ impl ArrayFile {
         elements: Elements,
     ) -> Result<()> {
         self.check_writable()?;
-        let _gate = self.inner.gate.lock().await;
-        let array = self.view().array(name).await?;
+        let _gate = self.inner.gate.read().await;
+        let array = self.find(name).await?;
         let place = |e: Error| self.in_file(e.in_array(name));
         let start = if start.is_empty() { vec![0; shape.len()] } else { start };
         check_elements(&array.schema, &shape, &elements).map_err(place)?;
         let region = self.region(name, &array, &start, &shape)?;
         let part = |overlap: &Overlap| Ok(part_of(&elements, &shape, overlap));
-        let chunks = self.parts(name, &array, &region, &mut Vec::new(), part).await?;
-        self.put_chunks(name, chunks).await
+        self.write_region(name, &array, &region, part).await
+    }
+
+    /// The array of a path. Takes no share in the pending changes, which are about to be changed.
+    async fn find(&self, path: &str) -> Result<FoundArray> {
+        let (staged, version) = {
+            let state = self.inner.state.lock();
+            let node = match state.pending.nodes.get(path) {
+                Some(Staged::Node(s)) => Some(Some(s.node.clone())),
+                Some(Staged::Gone) => Some(None),
+                None => None,
+            };
+            (node, state.version.clone())
+        };
+        match staged {
+            None => View { version, pending: Arc::default() }.array(path).await,
+            Some(node) => found_array(&version, path, node),
+        }
     }
 
     fn region(&self, name: &str, array: &FoundArray, start: &[u64], shape: &[u64]) -> Result<Region> {
@@ -99,21 +117,68 @@ impl ArrayFile {
         Ok(())
     }
 
-    /// What becomes of the chunks of a region; `part` gives the elements of an overlap, in row-major order. Changes nothing.
-    /// Takes what it changes from `reshaped`: chunks that a new shape has changed and that are not pending yet.
+    /// Makes a region pending; `part` gives the elements of an overlap, in row-major order.
+    async fn write_region(
+        &self,
+        name: &str,
+        array: &FoundArray,
+        region: &Region,
+        part: impl Fn(&Overlap) -> Result<Elements>,
+    ) -> Result<()> {
+        let Some(grid) = grid(&array.node) else { return Ok(()) };
+        // Room first: if the storage fails, nothing has changed yet.
+        self.spill().await.map_err(|e| self.in_file(e))?;
+        let cells = grid.cells_of(region).map_err(|e| self.in_file(e.in_array(name)))?;
+        let (mut whole, mut cut) = (Vec::new(), Vec::new());
+        for coords in cells {
+            let is_whole = region.covers(&grid.origin(&coords), &grid.extents(&coords));
+            if is_whole { whole.push(coords) } else { cut.push(coords) }
+        }
+        // What is covered in part must be read, which can fail; what is covered as a whole cannot.
+        let size = chunk_bytes(array, &grid);
+        let cells = |bytes: usize| (bytes / size).max(1);
+        let most = usize::try_from(self.inner.config.pending_bytes).unwrap_or(usize::MAX);
+        for batch in cut.chunks(cells(most)) {
+            let mut left = batch.to_vec();
+            while !left.is_empty() {
+                let parts = self.parts(name, array, region, &left, &mut Vec::new(), &part).await?;
+                left = self.put_chunks(name, parts).await?;
+            }
+            if cut.len() > batch.len() {
+                self.spill_later().await;
+            }
+        }
+        for batch in whole.chunks(cells(BATCH_BYTES)) {
+            let parts = self.parts(name, array, region, batch, &mut Vec::new(), &part).await?;
+            self.put_chunks(name, parts).await?;
+            self.spill_later().await;
+        }
+        Ok(())
+    }
+
+    /// As `spill` in the middle of a write, which shall not end halfway: what the storage says, the next write says.
+    async fn spill_later(&self) {
+        if let Err(e) = self.spill().await {
+            tracing::warn!(error = %e, "pending data stays in memory");
+        }
+    }
+
+    /// What becomes of chunks that a region covers. Changes nothing. Takes what it changes from `reshaped`: chunks that a new shape has
+    /// changed and that are not pending yet.
     async fn parts(
         &self,
         name: &str,
         array: &FoundArray,
         region: &Region,
+        cells: &[Vec<u64>],
         reshaped: &mut Vec<(Vec<u64>, StagedChunk)>,
-        part: impl Fn(&Overlap) -> Result<Elements>,
+        part: &impl Fn(&Overlap) -> Result<Elements>,
     ) -> Result<Vec<Part>> {
         let Some(grid) = grid(&array.node) else { return Ok(Vec::new()) };
         let place = |e: Error| self.in_file(e.in_array(name));
-        let mut parts = Vec::new();
-        for coords in grid.cells_of(region).map_err(place)? {
-            let Some(overlap) = grid.overlap(&coords, region) else { continue };
+        let mut parts = Vec::with_capacity(cells.len());
+        for coords in cells {
+            let Some(overlap) = grid.overlap(coords, region) else { continue };
             let mut new = part(&overlap).map_err(place)?;
             // What is pending reads as it will when it is committed.
             if let Cow::Owned(rounded) = as_read(&array.schema, &new).map_err(place)? {
@@ -122,29 +187,41 @@ impl ArrayFile {
             if array.schema.nullable && new.validity.is_none() {
                 new.validity = Some(vec![1; new.len()]);
             }
-            if region.covers(&grid.origin(&coords), &grid.extents(&coords)) {
-                parts.push(Part { coords, below: None, new, overlap: None });
+            let coords = coords.clone();
+            if overlap.count == overlap.cell {
+                parts.push(Part { coords, new, cut: None });
                 continue;
             }
             let reshaped = reshaped.iter().position(|r| r.0 == coords).map(|i| reshaped.swap_remove(i).1);
-            let staged = matches!(
-                self.inner.state.lock().pending.chunk(array.node.id, &coords),
-                Some(StagedChunk::Data(_))
-            );
             let below = match reshaped {
-                Some(StagedChunk::Data(e)) => Some(Arc::unwrap_or_clone(e)),
-                _ if staged => None,
-                _ => Some(self.view().whole(array, &grid, &coords).await.map_err(place)?),
+                Some(StagedChunk::Data(e)) => Below::Reshaped(Arc::unwrap_or_clone(e)),
+                _ => self.below(array, &grid, &coords).await.map_err(place)?,
             };
-            parts.push(Part { coords, below, new, overlap: Some(overlap) });
+            parts.push(Part { coords, new, cut: Some((overlap, below)) });
         }
         Ok(parts)
     }
 
-    /// Makes parts pending, all of them at once.
-    async fn put_chunks(&self, name: &str, parts: Vec<Part>) -> Result<()> {
+    /// The elements of a chunk that a region covers in part.
+    async fn below(&self, array: &FoundArray, grid: &Grid, coords: &[u64]) -> Result<Below> {
+        let (seen, version) = {
+            let state = self.inner.state.lock();
+            (state.pending.chunk(array.node.id, coords).cloned(), state.version.clone())
+        };
+        if matches!(seen, Some(StagedChunk::Data(_))) {
+            return Ok(Below::Pending);
+        }
+        let mut alone = Pending::default();
+        alone.put_chunks(array.node.id, seen.clone().map(|chunk| (coords.to_vec(), chunk)));
+        let view = View { version, pending: Arc::new(alone) };
+        Ok(Below::Elements(view.whole(array, grid, coords).await?, seen))
+    }
+
+    /// Makes parts pending, all of them at once, and returns the chunks that another thread changed since they were read: these are to be
+    /// read again.
+    async fn put_chunks(&self, name: &str, parts: Vec<Part>) -> Result<Vec<Vec<u64>>> {
         if parts.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         self.stage(name).await?;
         self.edit(|p| put_parts(p, name, parts)).map_err(|e| self.in_file(e.in_array(name)))
@@ -161,7 +238,7 @@ impl ArrayFile {
     /// boundaries and only grows.
     pub async fn resize(&mut self, name: &str, shape: Vec<u64>) -> Result<()> {
         self.check_writable()?;
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.write().await;
         let array = self.view().array(name).await?;
         let chunks = self.reshaped(name, &array, &shape).await?;
         if shape == array.node.shape {
@@ -220,7 +297,7 @@ impl ArrayFile {
     ) -> Result<()> {
         self.check_writable()?;
         let place = |e: Error| self.in_file(e.in_array(name));
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.write().await;
         let mut array = self.view().array(name).await?;
         self.check_type::<T>(name, &array.schema)?;
         let before = array.node.shape.clone();
@@ -246,43 +323,91 @@ impl ArrayFile {
         array.node.shape.clone_from(&shape);
         let region = self.region(name, &array, &start, &added)?;
         let part = |overlap: &Overlap| from_view(&view, overlap);
-        let parts = self.parts(name, &array, &region, &mut chunks, part).await?;
+        let Some(grid) = grid(&array.node) else { return Ok(()) };
+        // The chunks at the old edge may have to be read, which can fail; the others are covered as a whole.
+        let cells = grid.cells_of(&region).map_err(place)?;
+        let (whole, cut): (Vec<_>, Vec<_>) =
+            cells.into_iter().partition(|c| region.covers(&grid.origin(c), &grid.extents(c)));
+        self.spill().await.map_err(|e| self.in_file(e))?;
+        let parts = self.parts(name, &array, &region, &cut, &mut chunks, &part).await?;
         self.stage(name).await?;
         self.edit(|p| {
             put_shape(p, name, shape, chunks)?;
             put_parts(p, name, parts)
         })
-        .map_err(place)
+        .map_err(place)?;
+        let size = chunk_bytes(&array, &grid);
+        for batch in whole.chunks((BATCH_BYTES / size).max(1)) {
+            let parts = self.parts(name, &array, &region, batch, &mut Vec::new(), &part).await?;
+            self.put_chunks(name, parts).await?;
+            self.spill_later().await;
+        }
+        Ok(())
     }
+}
+
+/// Bytes of a chunk in memory, about; at least 1.
+fn chunk_bytes(array: &FoundArray, grid: &Grid) -> usize {
+    let elements = grid.chunk.iter().fold(1u64, |n, extent| n.saturating_mul(*extent));
+    let size = array.schema.dtype.fixed_size_bytes().unwrap_or(16) as u64;
+    usize::try_from(elements.saturating_mul(size)).unwrap_or(usize::MAX).max(1)
 }
 
 /// What a region makes of a chunk.
 struct Part {
     coords: Vec<u64>,
-    /// What it covers in part, unless that is pending already.
-    below: Option<Elements>,
     new: Elements,
-    /// `None`: it covers the whole chunk.
-    overlap: Option<Overlap>,
+    /// `None`: it covers the whole chunk. Else which part of it, and what the rest is.
+    cut: Option<(Overlap, Below)>,
 }
 
-fn put_parts(p: &mut Pending, name: &str, parts: Vec<Part>) -> Result<()> {
+/// The elements of a chunk before a region is put in.
+enum Below {
+    /// They are pending, and changed there.
+    Pending,
+    /// These, whatever the chunk was: it gets another shape.
+    Reshaped(Elements),
+    /// These, as the chunk was when they were read.
+    Elements(Elements, Option<StagedChunk>),
+}
+
+/// Whether a chunk is what it was.
+fn is_same(then: Option<&StagedChunk>, now: Option<&StagedChunk>) -> bool {
+    match (then, now) {
+        (None, None) | (Some(StagedChunk::Erased), Some(StagedChunk::Erased)) => true,
+        (Some(StagedChunk::Placed(a)), Some(StagedChunk::Placed(b))) => Arc::ptr_eq(a, b),
+        _ => false,
+    }
+}
+
+fn put_parts(p: &mut Pending, name: &str, parts: Vec<Part>) -> Result<Vec<Vec<u64>>> {
     let id = staged_mut(p, name)?.node.id;
-    let chunks = p.chunks.entry(id).or_default();
-    for Part { coords, below, new, overlap } in parts {
-        let Some(overlap) = overlap else {
-            chunks.insert(coords, StagedChunk::Data(Arc::new(new)));
+    let mut changed = Vec::new();
+    for Part { coords, new, cut } in parts {
+        let Some((overlap, below)) = cut else {
+            p.put_chunks(id, [(coords, StagedChunk::Data(Arc::new(new)))]);
             continue;
         };
-        if let Some(below) = below {
-            chunks.insert(coords.clone(), StagedChunk::Data(Arc::new(below)));
+        // Another thread may have made it pending meanwhile, or written it ahead.
+        let now = p.chunk(id, &coords);
+        let put = match below {
+            Below::Reshaped(elements) => Some(elements),
+            _ if matches!(now, Some(StagedChunk::Data(_))) => None,
+            Below::Elements(elements, seen) if is_same(seen.as_ref(), now) => Some(elements),
+            _ => {
+                changed.push(coords);
+                continue;
+            }
+        };
+        if let Some(elements) = put {
+            p.put_chunks(id, [(coords.clone(), StagedChunk::Data(Arc::new(elements)))]);
         }
-        match chunks.get_mut(&coords) {
-            Some(StagedChunk::Data(e)) => overwrite(Arc::make_mut(e), &new, &overlap)?,
-            _ => return Err(Error::invalid("the chunk is gone")),
+        match p.change_chunk(id, &coords, |e| overwrite(e, &new, &overlap)) {
+            Some(done) => done?,
+            None => return Err(Error::invalid("the chunk is gone")),
         }
     }
-    Ok(())
+    Ok(changed)
 }
 
 fn put_shape(
@@ -296,7 +421,7 @@ fn put_shape(
     staged.redefined = true;
     let id = staged.node.id;
     if !chunks.is_empty() {
-        p.chunks.entry(id).or_default().extend(chunks);
+        p.put_chunks(id, chunks);
     }
     Ok(())
 }

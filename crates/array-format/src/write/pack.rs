@@ -1,7 +1,7 @@
 //! From chunks to blocks: `docs/format.md` section 9.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use array_format_core::Result;
@@ -18,6 +18,8 @@ use array_format_core::statistics::Statistics;
 use rayon::prelude::*;
 
 use super::choose;
+use super::pending::Placed;
+use super::pool::Running;
 use super::sink::{LayerSink, ReadyBlock};
 use crate::config::FileConfig;
 
@@ -32,6 +34,8 @@ pub(crate) enum Compress {
 
 /// A chunk to be stored.
 pub(crate) struct ChunkJob {
+    /// The array's pending id.
+    pub(crate) node: u64,
     pub(crate) schema: Arc<ArraySchema>,
     pub(crate) codec: Compress,
     /// Extents of the chunk's box.
@@ -39,24 +43,17 @@ pub(crate) struct ChunkJob {
     pub(crate) elements: Arc<Elements>,
 }
 
-/// A chunk that was stored.
-pub(crate) struct StoredChunk {
-    pub(crate) chunk: ChunkRef,
-    pub(crate) statistics: Statistics,
-}
+/// Raw bytes that are encoded at once: enough for all cores, little beside the data.
+pub(crate) const BATCH_BYTES: usize = 8 << 20;
 
-/// Raw bytes that are encoded before they are written: enough for all cores, little beside the data.
-const BATCH_BYTES: usize = 32 << 20;
+/// Batches of less are encoded by the caller: handing them over costs more.
+const SMALL_BATCH_BYTES: usize = 256 << 10;
+
+/// Batches that are encoded while others are written.
+pub(crate) const BATCHES_AHEAD: usize = 3;
 
 /// Shared blocks of numbers of one type, one after the other, that are compressed as a sample of the first one says.
 const BLOCKS_A_CHOICE: usize = 128;
-
-enum Encoded {
-    /// A block of its own.
-    Framed(ReadyBlock),
-    /// To be put in a block, alone or with others.
-    Bytes(Vec<u8>),
-}
 
 /// Raw bytes of a frame for chunks of this shape: whole slabs of the leading axis where they have a sensible size, so
 /// that a read of a few of them decodes only these.
@@ -86,29 +83,22 @@ pub(crate) fn as_read<'e>(schema: &ArraySchema, elements: &'e Elements) -> Resul
     }
 }
 
-fn encode(job: &ChunkJob, config: &FileConfig) -> Result<(Encoded, Statistics)> {
-    let statistics = Statistics::of(as_read(&job.schema, &job.elements)?.as_ref());
-    if let (Compress::As(codec), Values::Fixed(values)) = (&job.codec, &job.elements.values) {
-        let frame = frame_bytes(&job.schema, &job.extents, config.frame_bytes_for(codec));
-        if values.len() as u64 >= frame.saturating_mul(2) {
-            let block = framed::encode(&job.schema, &job.elements, frame, codec)?;
-            let ready = ReadyBlock {
-                stored: block.bytes.into(),
-                decoded_bytes: block.decoded_bytes,
-                frame_bytes: frame,
-                codec: Arc::new(CodecRecord::of(codec)),
-                checksum: block.checksum,
-            };
-            return Ok((Encoded::Framed(ready), statistics));
-        }
-    }
-    let mut bytes = Vec::new();
-    chunk::encode(&job.schema, &job.elements, &mut bytes)?;
-    Ok((Encoded::Bytes(bytes), statistics))
+/// The raw bytes of frames, if a chunk is large enough to be cut into some.
+fn frames_of(job: &ChunkJob, config: &FileConfig) -> Option<u64> {
+    let (Compress::As(codec), Values::Fixed(values)) = (&job.codec, &job.elements.values) else {
+        return None;
+    };
+    let frame = frame_bytes(&job.schema, &job.extents, config.frame_bytes_for(codec));
+    (values.len() as u64 >= frame.saturating_mul(2)).then_some(frame)
 }
 
 /// Compresses the bytes of an unframed block.
 pub(crate) fn compress(bytes: &[u8], codec: &dyn CompressionCodec) -> Result<ReadyBlock> {
+    compress_as(bytes, codec, &Arc::new(CodecRecord::of(codec)))
+}
+
+/// The same with the record of the codec at hand, which many blocks share.
+fn compress_as(bytes: &[u8], codec: &dyn CompressionCodec, record: &Arc<CodecRecord>) -> Result<ReadyBlock> {
     if bytes.len() as u64 > MAX_BLOCK_BYTES {
         return Err(array_format_core::Error::invalid(format!(
             "a chunk of {} bytes of elements of varying length; at most {MAX_BLOCK_BYTES} are possible: use smaller chunks",
@@ -117,42 +107,50 @@ pub(crate) fn compress(bytes: &[u8], codec: &dyn CompressionCodec) -> Result<Rea
     }
     let mut stored = Vec::new();
     codec.compress(bytes, &mut stored)?;
-    let none = array_format_core::codec::NoCompression;
-    let mut record = CodecRecord::of(codec);
+    let mut codec = record.clone();
     if stored.len() >= bytes.len() {
         stored = bytes.to_vec();
-        record = CodecRecord::of(&none);
+        codec = Arc::new(CodecRecord::of(&array_format_core::codec::NoCompression));
     }
     let checksum = checksum(&stored);
-    let (decoded_bytes, codec) = (bytes.len() as u64, Arc::new(record));
-    Ok(ReadyBlock { stored: stored.into(), decoded_bytes, frame_bytes: 0, codec, checksum })
+    Ok(ReadyBlock {
+        stored: stored.into(),
+        decoded_bytes: bytes.len() as u64,
+        frame_bytes: 0,
+        codec,
+        checksum,
+    })
 }
 
-/// A block that small chunks share: which of them, and its bytes.
-struct Shared {
-    members: Vec<(usize, u64, u64)>,
-    bytes: Vec<u8>,
-    codec: Compress,
-}
+/// A codec, and how it is recorded.
+type Chosen = (Arc<dyn CompressionCodec>, Arc<CodecRecord>);
 
-/// The codecs that blocks of numbers get: a choice holds for some blocks, since neighbours are alike.
-fn codecs_of(shared: &[Shared]) -> Result<Vec<Arc<dyn CompressionCodec>>> {
-    let mut chosen: HashMap<Scalar, (usize, Arc<dyn CompressionCodec>)> = HashMap::new();
-    let codec = |s: &Shared| match &s.codec {
-        Compress::As(codec) => Ok(codec.clone()),
+/// The codecs that blocks get, by their raw bytes: a choice holds for some blocks, since neighbours are alike.
+fn codecs_of<'b>(blocks: impl Iterator<Item = (&'b Compress, &'b [u8])>) -> Result<Vec<Chosen>> {
+    let mut chosen: HashMap<Scalar, (usize, Chosen)> = HashMap::new();
+    let mut given: Option<Chosen> = None;
+    let record = |codec: Arc<dyn CompressionCodec>| {
+        let record = Arc::new(CodecRecord::of(&codec));
+        (codec, record)
+    };
+    let codec = |(compress, bytes): (&Compress, &[u8])| match compress {
+        Compress::As(codec) => match &given {
+            Some(known) if Arc::ptr_eq(&known.0, codec) => Ok(known.clone()),
+            _ => Ok(given.insert(record(codec.clone())).clone()),
+        },
         Compress::Auto(item) => match chosen.get_mut(item) {
             Some((left, codec)) if *left > 0 => {
                 *left -= 1;
                 Ok(codec.clone())
             }
             _ => {
-                let codec = choose::by_sample(*item, &[&s.bytes])?;
+                let codec = record(choose::by_sample(*item, &[bytes])?);
                 chosen.insert(*item, (BLOCKS_A_CHOICE - 1, codec.clone()));
                 Ok(codec)
             }
         },
     };
-    shared.iter().map(codec).collect()
+    blocks.map(codec).collect()
 }
 
 /// What chunks must have in common to share a block.
@@ -170,81 +168,178 @@ fn filling(codec: &Compress) -> Filling {
     }
 }
 
-/// Encodes chunks on all cores and stores them, in the order given.
-pub(crate) async fn store(
-    jobs: &[ChunkJob],
-    config: &FileConfig,
-    sink: &mut LayerSink,
-) -> Result<Vec<StoredChunk>> {
-    let mut stored: Vec<Option<StoredChunk>> = Vec::new();
-    stored.resize_with(jobs.len(), || None);
-    let mut from = 0;
-    while from < jobs.len() {
-        let mut bytes = 0;
-        let mut to = from;
-        while to < jobs.len() && (to == from || bytes < BATCH_BYTES) {
-            bytes += jobs[to].elements.heap_bytes();
-            to += 1;
-        }
-        store_batch(&jobs[from..to], config, sink, &mut stored[from..to]).await?;
-        from = to;
-    }
-    Ok(stored.into_iter().flatten().collect())
+/// Which chunks of a batch a block gets, by their numbers.
+enum Plan {
+    /// A large one alone, in frames of so many raw bytes.
+    Framed(usize, u64),
+    /// Some that share it.
+    Shared(Vec<usize>, Compress),
 }
 
-async fn store_batch(
-    jobs: &[ChunkJob],
-    config: &FileConfig,
-    sink: &mut LayerSink,
-    stored: &mut [Option<StoredChunk>],
-) -> Result<()> {
-    let encoded: Vec<(Encoded, Statistics)> = parallel(jobs, |job| encode(job, config))?;
-    let mut statistics = Vec::with_capacity(jobs.len());
-    let mut shared: Vec<Shared> = Vec::new();
-    // The block that is being filled, of each way to compress.
-    let mut open: HashMap<Filling, usize> = HashMap::new();
-    let mut framed = Vec::new();
-    for (i, (encoded, s)) in encoded.into_iter().enumerate() {
-        statistics.push(s);
-        match encoded {
-            Encoded::Framed(block) => framed.push((i, block)),
-            Encoded::Bytes(bytes) => {
-                let codec = &jobs[i].codec;
-                let room = open.get(&filling(codec)).copied();
-                let full = config.block_bytes_for(matches!(codec, Compress::Auto(_)));
-                let room = room.filter(|at| shared[*at].bytes.len() + bytes.len() <= full);
-                let at = room.unwrap_or_else(|| {
-                    shared.push(Shared { members: Vec::new(), bytes: Vec::new(), codec: codec.clone() });
-                    open.insert(filling(codec), shared.len() - 1);
-                    shared.len() - 1
-                });
-                let block = &mut shared[at];
-                block.members.push((i, block.bytes.len() as u64, bytes.len() as u64));
-                block.bytes.extend_from_slice(&bytes);
+/// Chunks in order; those that share a block fill it up before the next one is begun.
+fn plan(jobs: &[ChunkJob], config: &FileConfig) -> Vec<Plan> {
+    let mut blocks: Vec<Plan> = Vec::new();
+    // The block that is being filled, of each way to compress, and its bytes.
+    let mut open: HashMap<Filling, (usize, usize)> = HashMap::new();
+    for (i, job) in jobs.iter().enumerate() {
+        if let Some(frame) = frames_of(job, config) {
+            blocks.push(Plan::Framed(i, frame));
+            continue;
+        }
+        let (bytes, filling) = (job.elements.heap_bytes(), filling(&job.codec));
+        let full = config.block_bytes_for(matches!(job.codec, Compress::Auto(_)));
+        if let Some((block, used)) = open.get_mut(&filling)
+            && *used + bytes <= full
+            && let Some(Plan::Shared(members, _)) = blocks.get_mut(*block)
+        {
+            *used += bytes;
+            members.push(i);
+            continue;
+        }
+        open.insert(filling, (blocks.len(), bytes));
+        blocks.push(Plan::Shared(vec![i], job.codec.clone()));
+    }
+    blocks
+}
+
+/// A block before compression.
+enum Raw {
+    Framed(usize, ReadyBlock, Statistics),
+    Shared { members: Vec<Member>, bytes: Vec<u8>, compress: Compress },
+}
+
+/// A chunk in its block.
+struct Member {
+    /// Which chunk of its batch.
+    job: usize,
+    offset: u64,
+    length: u64,
+    statistics: Statistics,
+}
+
+fn raw(block: &Plan, jobs: &[ChunkJob]) -> Result<Raw> {
+    let statistics = |job: &ChunkJob| Ok(Statistics::of(as_read(&job.schema, &job.elements)?.as_ref()));
+    match block {
+        Plan::Framed(i, frame) => {
+            let job = &jobs[*i];
+            let Compress::As(codec) = &job.codec else {
+                return Err(array_format_core::Error::invalid("no codec was chosen for a large chunk"));
+            };
+            let block = framed::encode(&job.schema, &job.elements, *frame, codec)?;
+            let ready = ReadyBlock {
+                stored: block.bytes.into(),
+                decoded_bytes: block.decoded_bytes,
+                frame_bytes: *frame,
+                codec: Arc::new(CodecRecord::of(codec)),
+                checksum: block.checksum,
+            };
+            Ok(Raw::Framed(*i, ready, statistics(job)?))
+        }
+        Plan::Shared(chunks, compress) => {
+            let (mut members, mut bytes) = (Vec::with_capacity(chunks.len()), Vec::new());
+            for i in chunks {
+                let (job, offset) = (&jobs[*i], bytes.len() as u64);
+                chunk::encode(&job.schema, &job.elements, &mut bytes)?;
+                let length = bytes.len() as u64 - offset;
+                members.push(Member { job: *i, offset, length, statistics: statistics(job)? });
+            }
+            Ok(Raw::Shared { members, bytes, compress: compress.clone() })
+        }
+    }
+}
+
+/// A batch of chunks, encoded: blocks to be stored.
+pub(crate) struct Encoded {
+    blocks: Vec<(ReadyBlock, Vec<Member>)>,
+}
+
+/// Encodes chunks, on all threads of the pool that this runs in.
+fn encode(mut jobs: Vec<ChunkJob>, config: &FileConfig) -> Result<Encoded> {
+    for of_array in jobs.chunk_by_mut(|a, b| a.node == b.node) {
+        choose::for_array(of_array, config)?;
+    }
+    let plans = plan(&jobs, config);
+    let raws = parallel(&plans, |block| raw(block, &jobs))?;
+    drop(jobs);
+    let shared = raws.iter().filter_map(|raw| match raw {
+        Raw::Framed(..) => None,
+        Raw::Shared { bytes, compress, .. } => Some((compress, &bytes[..])),
+    });
+    let codecs = codecs_of(shared.clone())?;
+    let pairs: Vec<(&[u8], Chosen)> = shared.map(|s| s.1).zip(codecs).collect();
+    let mut ready =
+        parallel(&pairs, |(bytes, (codec, record))| compress_as(bytes, codec, record))?.into_iter();
+    let mut blocks = Vec::with_capacity(raws.len());
+    for raw in raws {
+        match raw {
+            Raw::Framed(job, ready, statistics) => {
+                let length = ready.decoded_bytes;
+                blocks.push((ready, vec![Member { job, offset: 0, length, statistics }]));
+            }
+            Raw::Shared { members, .. } => blocks.extend(ready.next().map(|ready| (ready, members))),
+        }
+    }
+    Ok(Encoded { blocks })
+}
+
+/// Batches of chunks on their way through the encoders, each chunk with a key of the caller's.
+pub(crate) struct Pipeline<K> {
+    config: Arc<FileConfig>,
+    running: VecDeque<(Vec<K>, usize, Running<Encoded>)>,
+}
+
+impl<K: Clone> Pipeline<K> {
+    pub(crate) fn new(config: &Arc<FileConfig>) -> Self {
+        Self { config: config.clone(), running: VecDeque::new() }
+    }
+
+    /// Batches under way.
+    pub(crate) fn len(&self) -> usize {
+        self.running.len()
+    }
+
+    /// The keys of all chunks in them.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
+        self.running.iter().flat_map(|r| &r.0)
+    }
+
+    /// Bytes of elements in them.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.running.iter().map(|r| r.1 as u64).sum()
+    }
+
+    /// Begins to encode a batch.
+    pub(crate) fn push(&mut self, batch: Vec<(K, ChunkJob)>) {
+        let (keys, jobs): (Vec<K>, Vec<ChunkJob>) = batch.into_iter().unzip();
+        let bytes = jobs.iter().map(|j| j.elements.heap_bytes()).sum();
+        let config = self.config.clone();
+        let running = match bytes < SMALL_BATCH_BYTES || jobs.len() == 1 {
+            true => Running::Done(encode(jobs, &config)),
+            false => Running::start(move || encode(jobs, &config)),
+        };
+        self.running.push_back((keys, bytes, running));
+    }
+
+    /// The next batch that was begun, once it is encoded.
+    pub(crate) async fn next(&mut self) -> Option<Result<(Vec<K>, Encoded)>> {
+        let (keys, _, running) = self.running.pop_front()?;
+        Some(running.result().await.map(|encoded| (keys, encoded)))
+    }
+}
+
+impl Encoded {
+    /// Stores the blocks and says where the chunks are.
+    pub(crate) async fn store<K: Clone>(self, keys: &[K], sink: &mut LayerSink) -> Result<Vec<(K, Placed)>> {
+        let mut placed = Vec::with_capacity(keys.len());
+        for (ready, members) in self.blocks {
+            let block = sink.put_block(ready).await?;
+            for Member { job, offset, length, statistics } in members {
+                let chunk = ChunkRef { block: block.clone(), offset, length };
+                placed.extend(keys.get(job).map(|k| (k.clone(), Placed { chunk, statistics, from: None })));
             }
         }
+        Ok(placed)
     }
-    let mut place = |i: usize, chunk: ChunkRef| {
-        let statistics = statistics.get(i).cloned().unwrap_or_default();
-        if let Some(slot) = stored.get_mut(i) {
-            *slot = Some(StoredChunk { chunk, statistics });
-        }
-    };
-    for (i, ready) in framed {
-        let length = ready.decoded_bytes;
-        let block = sink.put_block(ready).await?;
-        place(i, ChunkRef { block, offset: 0, length });
-    }
-    let codecs = codecs_of(&shared)?;
-    let pairs: Vec<(&Shared, &Arc<dyn CompressionCodec>)> = shared.iter().zip(&codecs).collect();
-    let ready = parallel(&pairs, |(s, codec)| compress(&s.bytes, &***codec))?;
-    for (shared, ready) in shared.iter().zip(ready) {
-        let block = sink.put_block(ready).await?;
-        for (i, offset, length) in &shared.members {
-            place(*i, ChunkRef { block: block.clone(), offset: *offset, length: *length });
-        }
-    }
-    Ok(())
 }
 
 /// `f` of every item, on all cores where there is more than one item.

@@ -65,6 +65,16 @@ pub(crate) enum StagedChunk {
     Placed(Arc<Placed>),
 }
 
+impl StagedChunk {
+    /// Bytes of elements in memory.
+    fn heap_bytes(&self) -> u64 {
+        match self {
+            Self::Data(e) => e.heap_bytes() as u64,
+            Self::Erased | Self::Placed(_) => 0,
+        }
+    }
+}
+
 /// A chunk that is in a block already: of a detached layer of this file, or of another file.
 #[derive(Debug)]
 pub(crate) struct Placed {
@@ -79,8 +89,10 @@ pub(crate) struct Placed {
 pub(crate) struct Pending {
     /// By path.
     pub(crate) nodes: BTreeMap<String, Staged>,
-    /// By node id and grid coordinates.
+    /// By node id and grid coordinates. Changed through methods, which count the bytes.
     pub(crate) chunks: BTreeMap<u64, SmallMap<Vec<u64>, StagedChunk>>,
+    /// Bytes of elements that wait in memory.
+    bytes: u64,
     /// By node id and name; `None` is removed.
     pub(crate) attributes: BTreeMap<u64, SmallMap<String, Option<Value>>>,
     /// Detached layers that were joined.
@@ -102,6 +114,11 @@ impl StagedNode {
 }
 
 impl Pending {
+    /// No changes, after these.
+    pub(crate) fn none_after(&self) -> Self {
+        Self { new_nodes: self.new_nodes, edits: self.edits, ..Self::default() }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.nodes.is_empty() && self.chunks.is_empty() && self.attributes.is_empty()
     }
@@ -147,19 +164,46 @@ impl Pending {
         self.chunks.get(&node)?.get(coords)
     }
 
+    /// Puts chunks of a node in, in the place of what they were.
+    pub(crate) fn put_chunks(
+        &mut self,
+        node: u64,
+        chunks: impl IntoIterator<Item = (Vec<u64>, StagedChunk)>,
+    ) {
+        let of_node = self.chunks.entry(node).or_default();
+        for (coords, chunk) in chunks {
+            self.bytes += chunk.heap_bytes();
+            self.bytes -= of_node.insert(coords, chunk).map_or(0, |old| old.heap_bytes());
+        }
+    }
+
+    /// Changes the elements of a chunk that waits in memory. `None` if there is none.
+    pub(crate) fn change_chunk<R>(
+        &mut self,
+        node: u64,
+        coords: &[u64],
+        f: impl FnOnce(&mut Elements) -> R,
+    ) -> Option<R> {
+        let Some(StagedChunk::Data(elements)) = self.chunks.get_mut(&node)?.get_mut(coords) else {
+            return None;
+        };
+        let elements = Arc::make_mut(elements);
+        self.bytes -= elements.heap_bytes() as u64;
+        let result = f(elements);
+        self.bytes += elements.heap_bytes() as u64;
+        Some(result)
+    }
+
     /// Forgets all data and attributes of a node that is going away.
     pub(crate) fn forget(&mut self, node: u64) {
-        self.chunks.remove(&node);
+        let chunks = self.chunks.remove(&node);
+        self.bytes -= chunks.iter().flat_map(SmallMap::values).map(StagedChunk::heap_bytes).sum::<u64>();
         self.attributes.remove(&node);
     }
 
-    /// Bytes in memory that wait for a commit.
+    /// Bytes of elements that wait in memory for a commit.
     pub(crate) fn data_bytes(&self) -> u64 {
-        let chunk = |c: &StagedChunk| match c {
-            StagedChunk::Data(e) => e.heap_bytes() as u64,
-            StagedChunk::Erased | StagedChunk::Placed(_) => 0,
-        };
-        self.chunks.values().flat_map(SmallMap::values).map(chunk).sum()
+        self.bytes
     }
 }
 

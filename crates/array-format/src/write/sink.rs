@@ -78,6 +78,11 @@ impl LayerSink {
         Self::begin(upload, ObjectKind::Detached, file_id, NO_LAYER, write_id).await
     }
 
+    /// The write id of the object.
+    pub(crate) fn write_id(&self) -> Id {
+        self.write_id
+    }
+
     /// The object that is written.
     pub(crate) fn object(&self) -> ObjectId {
         match self.kind {
@@ -142,6 +147,11 @@ impl LayerSink {
     /// Stored and decoded bytes of all blocks.
     pub(crate) fn block_bytes(&self) -> (u64, u64) {
         (self.stored_bytes, self.decoded_bytes)
+    }
+
+    /// Gives up and removes what was written.
+    pub(crate) async fn abort(self) -> Result<()> {
+        self.upload.abort().await
     }
 
     /// Writes root and trailer of a layer.

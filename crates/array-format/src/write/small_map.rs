@@ -3,6 +3,7 @@
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// Entries up to which they stand in a row.
 const FEW: usize = 16;
@@ -66,18 +67,12 @@ impl<K: Ord, V> SmallMap<K, V> {
         self.get(key).is_some()
     }
 
-    /// Puts an entry in, in the place of one with the same key.
-    pub(crate) fn insert(&mut self, key: K, value: V) {
+    /// Puts an entry in, in the place of one with the same key, whose value comes back.
+    pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
         match self {
-            Self::Many(many) => {
-                many.insert(key, value);
-            }
+            Self::Many(many) => return many.insert(key, value),
             Self::Few(few) => match Self::place(few, &key) {
-                Ok(i) => {
-                    if let Some(entry) = few.get_mut(i) {
-                        entry.1 = value;
-                    }
-                }
+                Ok(i) => return few.get_mut(i).map(|entry| std::mem::replace(&mut entry.1, value)),
                 Err(i) if few.len() < FEW => {
                     // Most never get a second one.
                     if few.is_empty() {
@@ -92,6 +87,22 @@ impl<K: Ord, V> SmallMap<K, V> {
                 }
             },
         }
+        None
+    }
+
+    /// Entries with keys above `key`, in order; all of them without one.
+    pub(crate) fn iter_above(&self, key: Option<&K>) -> impl Iterator<Item = (&K, &V)> {
+        let (few, many) = match self {
+            Self::Few(few) => {
+                let from = key.map_or(0, |key| few.partition_point(|e| e.0 <= *key));
+                (few.get(from..), None)
+            }
+            Self::Many(many) => {
+                let from = key.map_or(Bound::Unbounded, Bound::Excluded);
+                (None, Some(many.range((from, Bound::Unbounded))))
+            }
+        };
+        few.into_iter().flatten().map(|(k, v)| (k, v)).chain(many.into_iter().flatten())
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
@@ -113,7 +124,7 @@ impl<K: Ord, V> SmallMap<K, V> {
 
 impl<K: Ord, V> Extend<(K, V)> for SmallMap<K, V> {
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
-        entries.into_iter().for_each(|(k, v)| self.insert(k, v));
+        entries.into_iter().for_each(|(k, v)| drop(self.insert(k, v)));
     }
 }
 
@@ -136,9 +147,12 @@ mod tests {
             let mut map: SmallMap<u64, u64> = keys().map(|k| (k, k + 1)).collect();
             let mut tree: BTreeMap<u64, u64> = keys().map(|k| (k, k + 1)).collect();
             for k in keys().step_by(3) {
-                map.insert(k, 0);
-                tree.insert(k, 0);
+                assert_eq!(map.insert(k, 0), tree.insert(k, 0));
             }
+            for k in 0..102 {
+                assert!(map.iter_above(Some(&k)).eq(tree.range(k + 1..)));
+            }
+            assert!(map.iter_above(None).eq(tree.iter()));
             if let Some(v) = map.get_mut(&0) {
                 *v = 5;
                 tree.insert(0, 5);

@@ -52,7 +52,7 @@ impl ArrayFile {
         let place = |e: Error| self.in_file(e.in_array(name));
         self.check_writable()?;
         check_path(name).map_err(place)?;
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.write().await;
         match self.check_free(name).await {
             Err(e) if e.kind() == ErrorKind::AlreadyExists && self.view().node(name).await?.is_none() => {}
             other => other.map_err(place)?,
@@ -76,7 +76,7 @@ impl ArrayFile {
         length: u64,
         unlimited: bool,
     ) -> Result<()> {
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.write().await;
         let not_a_group = || Error::invalid("this is an array, not a group").in_array(group);
         if self.view().node(group).await?.is_some_and(|n| matches!(*n.schema, Schema::Array(_))) {
             return Err(self.in_file(not_a_group()));
@@ -106,28 +106,33 @@ impl ArrayFile {
     }
 
     /// Puts the node of a path among the pending ones, so that it can be changed. Groups without a row get one.
-    pub(crate) async fn stage(&self, path: &str) -> Result<Node> {
+    pub(crate) async fn stage(&self, path: &str) -> Result<()> {
         self.check_writable()?;
-        let view = self.view();
-        if let Some(Staged::Node(s)) = view.pending.nodes.get(path) {
-            if !s.checked {
-                self.confirm_new(path, s.hides).await?;
-            }
-            return Ok(s.node.clone());
+        let staged = match self.inner.state.lock().pending.nodes.get(path) {
+            Some(Staged::Node(s)) => Some((s.checked, s.hides)),
+            _ => None,
+        };
+        match staged {
+            Some((true, _)) => return Ok(()),
+            Some((false, hides)) => return self.confirm_new(path, hides).await,
+            None => {}
         }
+        let view = self.view();
         let found = view.node(path).await?;
         let origin = found.as_ref().map(|_| path.to_owned());
         let implicit = found.is_none() && (path.is_empty() || view.has_below(path).await?);
         drop(view);
         self.edit(|p| {
             let node = match found {
+                // Another thread was faster.
+                _ if matches!(p.nodes.get(path), Some(Staged::Node(_))) => return Ok(()),
                 Some(node) => node,
                 None if path.is_empty() => empty_group(0),
                 None if implicit => empty_group(p.new_id()),
                 None => return Err(no_such_array(path)),
             };
-            p.put(path, Box::new(StagedNode::new(node.clone(), origin, true)));
-            Ok(node)
+            p.put(path, Box::new(StagedNode::new(node, origin, true)));
+            Ok(())
         })
         .map_err(|e| self.in_file(e))
     }
@@ -153,7 +158,7 @@ impl ArrayFile {
     /// `NotFound`.
     pub async fn delete(&mut self, name: &str) -> Result<()> {
         self.check_writable()?;
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.write().await;
         let view = self.view();
         let mut gone: Vec<String> = view.nodes(&format!("{name}/")).await?.into_iter().map(|n| n.0).collect();
         if view.node(name).await?.is_some() {
@@ -176,7 +181,7 @@ impl ArrayFile {
     pub async fn rename(&mut self, from: &str, to: &str) -> Result<()> {
         self.check_writable()?;
         check_path(to).map_err(|e| self.in_file(e))?;
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.write().await;
         if to.strip_prefix(from).is_some_and(|rest| rest.starts_with('/')) {
             return Err(
                 self.in_file(Error::invalid(format!("{from:?} cannot be moved into itself, to {to:?}")))
@@ -222,7 +227,7 @@ impl ArrayFile {
         let value = value.into();
         let place = |e: Error| self.in_file(e.in_array(node));
         check_attribute_name(name).and_then(|()| value.check()).map_err(place)?;
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.write().await;
         self.stage(node).await?;
         self.edit(|p| put_attribute(p, node, name, Some(value))).map_err(place)
     }
@@ -233,7 +238,7 @@ impl ArrayFile {
     /// `NotFound` if there is no such node.
     pub async fn remove_attribute(&mut self, node: &str, name: &str) -> Result<bool> {
         self.check_writable()?;
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.write().await;
         let view = self.view();
         let Some(found) = view.node(node).await? else {
             return match node.is_empty() || view.has_below(node).await? {

@@ -86,6 +86,8 @@ struct World {
     newest: (u64, ModelState),
     tags: BTreeMap<String, u64>,
     detached: Vec<Detached>,
+    /// Whether handles write data ahead of commits.
+    writes_ahead: bool,
     log: Vec<String>,
 }
 
@@ -113,11 +115,14 @@ impl World {
                 .wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
                 .to_le_bytes()
         };
+        // Some write everything ahead at once, some a part of it.
+        let pending_bytes = [0, 200, 1 << 20][(seed % 3) as usize];
         let config = config
             .with_ids(ids)
             .with_clock(|| 0)
             .with_block_bytes(1 << dice.roll(12))
-            .with_frame_bytes(1 << 10);
+            .with_frame_bytes(1 << 10)
+            .with_pending_bytes(pending_bytes);
         let file = ArrayFile::create(&storage, NAME, config.clone()).await.unwrap();
         let state = ModelState::default();
         let handle = Handle {
@@ -130,7 +135,8 @@ impl World {
         };
         let versions = BTreeMap::from([(0, state.clone())]);
         let (newest, tags, detached) = ((0, state), BTreeMap::new(), vec![]);
-        Self { storage, config, handles: vec![handle], versions, newest, tags, detached, log: vec![] }
+        let (handles, log, writes_ahead) = (vec![handle], vec![], pending_bytes < 1 << 20);
+        Self { storage, config, handles, versions, newest, tags, detached, writes_ahead, log }
     }
 
     fn what(&self) -> String {
@@ -203,10 +209,11 @@ impl World {
         }
     }
 
-    /// What was joined and not committed cannot be committed any more once older versions are given up. (That has a test of its own.)
+    /// What was joined, or written ahead, and not committed cannot be committed any more once older versions are given up. (That has tests
+    /// of its own.)
     async fn commit_joined(&mut self) {
         for handle in 0..self.handles.len() {
-            if std::mem::take(&mut self.handles[handle].joined) {
+            if std::mem::take(&mut self.handles[handle].joined) || self.writes_ahead {
                 self.flush(handle).await;
             }
         }
