@@ -15,6 +15,7 @@ use array_format_core::format::nodes::{Node, NodeRow};
 use array_format_core::format::page::Table;
 use array_format_core::format::statistics::StatisticsRow;
 use array_format_core::format::trailer::Id;
+use array_format_core::schema::Schema;
 use array_format_core::{Error, ErrorKind, Result};
 
 use crate::commit::blocks::{Stored, store_chunks};
@@ -242,21 +243,24 @@ fn check_detachable(pending: &Pending) -> Result<()> {
 }
 
 /// The rows that a committer shall add.
-async fn write_run(pending: &Pending, stored: &Stored, sink: &mut LayerSink) -> Result<Run> {
+async fn write_run(pending: &Pending, stored: &Stored<'_>, sink: &mut LayerSink) -> Result<Run> {
     let nodes = pending.nodes.iter().filter_map(|(path, staged)| match staged {
         Staged::Node(s) => Some(NodeRow { path: path.clone(), version: 0, node: Some(row_node(s)) }),
         Staged::Gone => None,
     });
     let mut chunks = BTreeMap::new();
-    for (id, of_node) in stored {
-        for (coords, placed) in of_node.iter() {
-            chunks.insert((*id, coords.clone()), (placed.chunk.clone(), placed.statistics.clone()));
+    for staged in pending.nodes.values() {
+        let Staged::Node(s) = staged else { continue };
+        let Schema::Array(schema) = &*s.node.schema else { continue };
+        for (coords, placed) in stored.of(&s.node, schema) {
+            let known = (placed.chunk.clone(), placed.statistics.clone());
+            chunks.insert((s.node.id, coords.to_vec()), known);
         }
     }
     let mut attributes = BTreeMap::new();
     for (id, of_node) in &pending.attributes {
         for (name, value) in of_node.iter() {
-            let row = AttributeRow { name: name.clone(), node: *id, version: 0, value: value.clone() };
+            let row = AttributeRow { name: name.to_string(), node: *id, version: 0, value: value.clone() };
             attributes.insert((name.clone(), *id), row);
         }
     }

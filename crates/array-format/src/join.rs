@@ -251,7 +251,7 @@ impl Join {
             .get(&row.node)
             .ok_or_else(|| Error::corrupt("an attribute of nothing in a detached layer"))?;
         let taken = |by: &str| Err(conflict(path, &format!("attribute {:?} is changed by {by}", row.name)));
-        if let Some(other) = self.pending.attributes.get(id).and_then(|a| a.get(&row.name)) {
+        if let Some(other) = self.pending.attributes.get(id).and_then(|a| a.get(row.name.as_str())) {
             return if *other == row.value { Ok(()) } else { taken("another layer, or by what is pending") };
         }
         if id & NEW_NODE == 0 {

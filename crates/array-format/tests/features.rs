@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "the lints exempt tests, but not the helpers beside them")]
 
+#[path = "features/ahead.rs"]
+mod ahead;
 #[path = "features/backends.rs"]
 mod backends;
 #[path = "features/codecs.rs"]

@@ -7,6 +7,7 @@ use array_format_core::Result;
 use array_format_core::address::ObjectId;
 use array_format_core::block::{ChunkRef, CodecRecord};
 use array_format_core::codec::{CompressionCodec, NUMBERS_ID, NumbersCodec, ZSTD_ID, ZstdCodec};
+use array_format_core::format::nodes::Node;
 use array_format_core::schema::{ArraySchema, Schema};
 
 use crate::config::FileConfig;
@@ -19,8 +20,53 @@ use crate::write::sink::LayerSink;
 use crate::write::small_map::SmallMap;
 use crate::write::spill::TakenChunk;
 
-/// Chunks by pending node id and coordinates.
-pub(crate) type Stored = BTreeMap<u64, SmallMap<Vec<u64>, Arc<Placed>>>;
+/// Coordinates of a chunk, and where it is stored.
+pub(crate) type StoredChunk<'a> = (&'a [u64], &'a Arc<Placed>);
+
+/// Where the pending chunks are stored.
+pub(crate) struct Stored<'a> {
+    pending: &'a Pending,
+    /// Those that were not stored before, by pending node id and coordinates.
+    new: BTreeMap<u64, SmallMap<Vec<u64>, Arc<Placed>>>,
+}
+
+impl<'a> Stored<'a> {
+    fn put(&mut self, (node, coords): ChunkKey, placed: Placed) {
+        self.new.entry(node).or_default().insert(coords, Arc::new(placed));
+    }
+
+    /// The chunks of an array that were written, in order.
+    pub(crate) fn of<'s>(&'s self, node: &Node, schema: &ArraySchema) -> Vec<StoredChunk<'s>> {
+        let chunks = self.pending.chunks.get(&node.id).into_iter().flat_map(SmallMap::iter);
+        let new = self.new.get(&node.id);
+        let grid = schema.chunk_shape.is_some().then(|| grid(node)).flatten();
+        let inside = |coords: &[u64]| grid.as_ref().is_none_or(|grid| grid.contains(coords));
+        let place = |(coords, chunk): (&'s Vec<u64>, &'s StagedChunk)| {
+            let placed = match (new.and_then(|new| new.get(coords)), chunk) {
+                (Some(placed), _) => placed,
+                (None, StagedChunk::Placed(placed)) if placed.from.is_none() => placed,
+                _ => return None,
+            };
+            inside(coords).then_some((&coords[..], placed))
+        };
+        chunks.filter_map(place).collect()
+    }
+
+    /// All chunks.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Placed>> {
+        self.pending
+            .nodes
+            .values()
+            .flat_map(|staged| match staged {
+                Staged::Node(s) => match &*s.node.schema {
+                    Schema::Array(schema) => self.of(&s.node, schema),
+                    Schema::Group(_) => Vec::new(),
+                },
+                Staged::Gone => Vec::new(),
+            })
+            .map(|chunk| chunk.1)
+    }
+}
 
 /// A chunk's node and coordinates.
 pub(crate) type ChunkKey = (u64, Vec<u64>);
@@ -42,12 +88,12 @@ impl Codecs {
 
 /// Stores the pending chunks: elements are encoded, unless `pipeline` has them already, blocks of other files copied; chunks of detached
 /// layers stay where they are, unless a detached layer is written, which holds all that it needs.
-pub(crate) async fn store_chunks(
-    pending: &Pending,
+pub(crate) async fn store_chunks<'a>(
+    pending: &'a Pending,
     version: &Version,
     pipeline: &mut Pipeline<TakenChunk>,
     sink: &mut LayerSink,
-) -> Result<Stored> {
+) -> Result<Stored<'a>> {
     let config = &version.config;
     let mut codecs = Codecs::default();
     let under_way: HashSet<ChunkKey> = pipeline
@@ -59,7 +105,7 @@ pub(crate) async fn store_chunks(
     let mut bytes = 0;
     let mut copies: Vec<(ChunkKey, Arc<Placed>)> = Vec::new();
     let mut complete: HashSet<ObjectId> = HashSet::from([sink.object()]);
-    let mut stored = Stored::new();
+    let mut stored = Stored { pending, new: BTreeMap::new() };
     let layer = matches!(sink.object(), ObjectId::Layer(_));
     for staged in pending.nodes.values() {
         let Staged::Node(s) = staged else { continue };
@@ -88,7 +134,6 @@ pub(crate) async fn store_chunks(
                     if complete.insert(p.chunk.block.id.object) {
                         version.objects.complete(p.chunk.block.id.object, version.number()).await?;
                     }
-                    stored.entry(s.node.id).or_default().insert(coords.clone(), p.clone());
                 }
             }
             if bytes >= BATCH_BYTES {
@@ -114,14 +159,14 @@ async fn put_next(
     pipeline: &mut Pipeline<TakenChunk>,
     pending: &Pending,
     sink: &mut LayerSink,
-    stored: &mut Stored,
+    stored: &mut Stored<'_>,
 ) -> Result<()> {
     if let Some(encoded) = pipeline.next().await {
         let (taken, encoded) = encoded?;
         for (taken, placed) in encoded.store(&taken, sink).await? {
             // What was changed since it was encoded is stored again.
             if taken.is_current(pending) {
-                stored.entry(taken.node).or_default().insert(taken.coords, Arc::new(placed));
+                stored.put((taken.node, taken.coords), placed);
             }
         }
     }
@@ -132,7 +177,7 @@ async fn put_next(
 async fn copy(
     mut copies: Vec<(ChunkKey, Arc<Placed>)>,
     sink: &mut LayerSink,
-    stored: &mut Stored,
+    stored: &mut Stored<'_>,
 ) -> Result<()> {
     while let Some(version) = copies.first().and_then(|c| c.1.from.clone()) {
         let same = |p: &Placed| p.from.as_ref().is_some_and(|v| Arc::ptr_eq(&v.head, &version.head));
@@ -145,9 +190,8 @@ async fn copy(
         let mut chunks: Vec<ChunkRef> = now.iter().map(|c| c.1.chunk.clone()).collect();
         chunks.iter().for_each(|c| mover.count(c));
         mover.place(&mut chunks.iter_mut().collect::<Vec<_>>(), sink).await?;
-        for (((id, coords), placed), chunk) in now.into_iter().zip(chunks) {
-            let placed = Placed { chunk, statistics: placed.statistics.clone(), from: None };
-            stored.entry(id).or_default().insert(coords, Arc::new(placed));
+        for ((key, placed), chunk) in now.into_iter().zip(chunks) {
+            stored.put(key, Placed { chunk, statistics: placed.statistics.clone(), from: None });
         }
         copies = later;
     }

@@ -1,6 +1,5 @@
 //! From pending changes to a layer: rows, blocks, pages, root.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -17,14 +16,15 @@ use array_format_core::schema::Schema;
 use array_format_core::statistics::{Counts, Statistics};
 use array_format_core::{Error, ErrorKind, Result};
 
-use super::blocks::{Stored, store_chunks};
+use super::blocks::{Stored, StoredChunk, store_chunks};
 use super::own_entry;
+use super::rows::{Inline, Known, Rows, sorted};
 use super::runs::{Merge, absorb};
 use crate::index::Version;
 use crate::read::View;
 use crate::storage::Upload;
 use crate::write::pack::Pipeline;
-use crate::write::pending::{NEW_NODE, Pending, Placed, Staged, StagedChunk, StagedNode, grid};
+use crate::write::pending::{NEW_NODE, Pending, Staged, StagedChunk, StagedNode, grid};
 use crate::write::sink::LayerSink;
 use crate::write::small_map::SmallMap;
 use crate::write::spill::TakenChunk;
@@ -39,35 +39,12 @@ pub(crate) struct Built {
     pub(crate) inline: BTreeMap<u64, (ChunkRef, u64)>,
 }
 
-/// All rows that a commit adds. Of two with one key the later one counts.
-#[derive(Default)]
-struct Rows {
-    nodes: Vec<NodeRow>,
-    chunks: Vec<ChunkRow>,
-    attributes: Vec<AttributeRow>,
-    statistics: Vec<StatisticsRow>,
-    chunk_statistics: Vec<StatisticsRow>,
-}
-
-/// Rows in the order of their keys.
-fn sorted<R>(mut rows: Vec<R>, order: impl Fn(&R, &R) -> Ordering) -> Vec<R> {
-    rows.sort_by(&order);
-    rows.dedup_by(|later, earlier| {
-        let same = order(later, earlier) == Ordering::Equal;
-        if same {
-            std::mem::swap(later, earlier);
-        }
-        same
-    });
-    rows
-}
-
 struct Builder<'a> {
     view: View,
     pending: &'a Pending,
     number: u64,
     sink: LayerSink,
-    rows: Rows,
+    rows: Rows<'a>,
     ids: BTreeMap<u64, u64>,
     objects: Vec<ObjectEntry>,
     /// Where in `objects` an object is.
@@ -114,7 +91,7 @@ pub(crate) async fn build(
     builder.finish(message, write_id, next_node).await
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
     /// Gives ids to new nodes in the order of their paths, so that neighbours have neighbouring ids.
     fn give_ids(&mut self, mut next: u64) -> Result<u64> {
         for staged in self.pending.nodes.values() {
@@ -136,9 +113,10 @@ impl Builder<'_> {
     }
 
     /// Counts chunks as live. Detached layers come into the file with the first of theirs.
-    fn enliven(&mut self, stored: &Stored) -> Result<()> {
+    fn enliven(&mut self, stored: &Stored<'_>) -> Result<()> {
         let version = self.view.version.clone();
-        for chunk in stored.values().flat_map(SmallMap::values).map(|p| &p.chunk) {
+        for placed in stored.all() {
+            let chunk = &placed.chunk;
             let id = chunk.block.id.object;
             if !self.places.contains_key(&id)
                 && let Some(layer) = version.objects.detached(id)
@@ -171,12 +149,12 @@ impl Builder<'_> {
     }
 
     /// A path that leads nowhere any more. If its node is not elsewhere now, its data is dead.
-    async fn remove(&mut self, path: &str) -> Result<()> {
+    async fn remove(&mut self, path: &'a str) -> Result<()> {
         let Some(NodeRow { node: Some(node), .. }) = self.view.version.node(path).await? else {
             return Ok(());
         };
         let moved = self.staying.contains(&node.id);
-        self.rows.nodes.push(NodeRow { path: path.to_owned(), version: self.number, node: None });
+        self.rows.put_node(path, self.number, None);
         self.count(&node, -1);
         if moved {
             return Ok(());
@@ -188,11 +166,10 @@ impl Builder<'_> {
         }
         // Its attributes and statistics would be ignored, for nothing has its id; taking them along makes columns smaller.
         for key in node.keys.iter() {
-            let row = AttributeRow { name: key.clone(), node: node.id, version: self.number, value: None };
-            self.rows.attributes.push(row);
+            self.rows.put_attribute(key, node.id, None);
         }
         if matches!(*node.schema, Schema::Array(_)) {
-            self.statistics(node.id, None);
+            self.rows.put_statistics(node.id, Known::Gone);
         }
         Ok(())
     }
@@ -205,13 +182,8 @@ impl Builder<'_> {
         }
     }
 
-    fn statistics(&mut self, node: u64, statistics: Option<Statistics>) {
-        let row = StatisticsRow { node, coords: Vec::new(), version: self.number, statistics };
-        self.rows.statistics.push(row);
-    }
-
     /// A node that is new or changed.
-    async fn put(&mut self, path: &str, staged: &StagedNode, stored: &Stored) -> Result<()> {
+    async fn put(&mut self, path: &'a str, staged: &'a StagedNode, stored: &Stored<'a>) -> Result<()> {
         let below = match &staged.origin {
             Some(origin) => {
                 let row = self.view.version.node(origin).await?;
@@ -234,41 +206,49 @@ impl Builder<'_> {
                 None
             }
         };
-        let mut node = staged.node.clone();
-        node.id = self.id(node.id);
+        let id = self.id(staged.node.id);
         let base = below.as_ref().and_then(|r| r.node.clone());
         if staged.origin.as_deref() != Some(path) {
             // Something else may have had this path: it is hidden by the row of this one.
-            self.bury(path, node.id).await?;
-            self.count(&node, 1);
+            self.bury(path, id).await?;
+            self.count(&staged.node, 1);
         }
         let version = match (&below, staged.redefined) {
             (Some(row), false) => row.version,
             _ => self.number,
         };
-        if matches!(*node.schema, Schema::Array(_)) {
-            let empty = SmallMap::default();
-            let new = stored.get(&staged.node.id).unwrap_or(&empty);
-            self.put_chunks(&mut node, base.as_ref(), staged.node.id, new).await?;
-        }
-        for (name, value) in self.pending.attributes.get(&staged.node.id).into_iter().flat_map(SmallMap::iter)
-        {
-            if value.is_some() || base.as_ref().is_some_and(|b| b.keys.contains(name)) {
-                let row = AttributeRow {
-                    name: name.clone(),
-                    node: node.id,
-                    version: self.number,
-                    value: value.clone(),
-                };
-                self.rows.attributes.push(row);
+        let inline = match &*staged.node.schema {
+            Schema::Array(schema) => {
+                let new = stored.of(&staged.node, schema);
+                match base.is_none() && schema.chunk_shape.is_none() {
+                    true => self.put_single(id, &new),
+                    false => self.put_chunks(id, &staged.node, base.as_ref(), &new).await?,
+                }
+            }
+            Schema::Group(_) => staged.node.chunk.clone(),
+        };
+        let pending: &'a Pending = self.pending;
+        for (name, value) in pending.attributes.get(&staged.node.id).into_iter().flat_map(SmallMap::iter) {
+            if value.is_some() || base.as_ref().is_some_and(|b| b.keys.iter().any(|k| **k == **name)) {
+                self.rows.put_attribute(name, id, value.as_ref());
             }
         }
-        self.rows.nodes.push(NodeRow { path: path.to_owned(), version, node: Some(node) });
+        self.rows.put_node(path, version, Some((id, staged, inline)));
         Ok(())
     }
 
+    /// The chunk of a new array that has no more than one, and its statistics.
+    fn put_single(&mut self, id: u64, new: &[StoredChunk<'_>]) -> Inline {
+        let Some((_, placed)) = new.first() else {
+            self.rows.put_statistics(id, Known::These(Box::new(Statistics::empty())));
+            return None;
+        };
+        self.rows.put_statistics(id, Known::Of((*placed).clone()));
+        Some((placed.chunk.clone(), self.number))
+    }
+
     /// Counts what stood at a path as gone, unless it moved.
-    async fn bury(&mut self, path: &str, id: u64) -> Result<()> {
+    async fn bury(&mut self, path: &'a str, id: u64) -> Result<()> {
         let below = self.view.version.node(path).await?.and_then(|r| r.node).filter(|n| n.id != id);
         if below.is_some() {
             self.remove(path).await?;
@@ -279,12 +259,14 @@ impl Builder<'_> {
     /// The chunks of an array: where each stands depends on whether its grid has one cell (format section 7).
     async fn put_chunks(
         &mut self,
-        node: &mut Node,
+        id: u64,
+        node: &Node,
         base: Option<&Node>,
-        pending_id: u64,
-        new: &SmallMap<Vec<u64>, Arc<Placed>>,
-    ) -> Result<()> {
-        let Some(now) = grid(node) else { return Ok(()) };
+        new: &[StoredChunk<'_>],
+    ) -> Result<Inline> {
+        let pending_id = node.id;
+        let Some(now) = grid(node) else { return Ok(None) };
+        let stored_at = |coords: &[u64]| new.iter().find(|c| c.0 == coords).map(|c| c.1);
         let before = base.and_then(grid);
         let origin = vec![0; node.shape.len()];
         let was_single = before.as_ref().is_some_and(array_format_core::grid::Grid::is_single);
@@ -298,9 +280,10 @@ impl Builder<'_> {
                 }
             }
         }
-        let inline = node.chunk.take();
+        let inline = node.chunk.clone();
+        let mut chunk = None;
         if now.is_single() {
-            node.chunk = match new.get(&origin) {
+            chunk = match stored_at(&origin) {
                 Some(placed) => Some((placed.chunk.clone(), self.number)),
                 None if erased(&origin) => None,
                 None if was_single || base.is_none() => inline.clone(),
@@ -310,41 +293,42 @@ impl Builder<'_> {
         let base_id = base.map(|b| b.id);
         // Rows of table 2.
         if !now.is_single() {
-            for (coords, placed) in new.iter() {
+            for (coords, placed) in new {
                 let (chunk, statistics) = (placed.chunk.clone(), placed.statistics.clone());
-                self.chunk_row(node.id, coords, Some(chunk), self.number, Some(statistics));
+                self.chunk_row(id, coords, Some(chunk), self.number, Some(statistics));
             }
             if was_single
                 && let Some((chunk, version)) = inline
-                && !new.contains_key(&origin)
+                && stored_at(&origin).is_none()
                 && !erased(&origin)
                 && now.contains(&origin)
             {
-                let row = self.view.version.statistics(Table::ArrayStatistics, node.id, &[]).await?;
+                let row = self.view.version.statistics(Table::ArrayStatistics, id, &[]).await?;
                 let statistics = row.and_then(|r| r.statistics);
-                self.chunk_row(node.id, &origin, Some(chunk), version, statistics);
+                self.chunk_row(id, &origin, Some(chunk), version, statistics);
             }
         }
-        if let (Some(id), Some(staged)) = (base_id, staged) {
+        if let (Some(base_id), Some(staged)) = (base_id, staged) {
             for (coords, chunk) in staged.iter() {
                 let gone = matches!(chunk, StagedChunk::Erased) || now.is_single();
-                if gone && self.view.version.chunk(id, coords).await?.is_some_and(|r| r.chunk.is_some()) {
-                    self.chunk_row(node.id, coords, None, self.number, None);
+                if gone && self.view.version.chunk(base_id, coords).await?.is_some_and(|r| r.chunk.is_some())
+                {
+                    self.chunk_row(id, coords, None, self.number, None);
                 }
             }
         }
         if now.is_single()
             && !was_single
-            && let Some(id) = base_id
-            && self.view.version.chunk(id, &origin).await?.is_some_and(|r| r.chunk.is_some())
+            && let Some(base_id) = base_id
+            && self.view.version.chunk(base_id, &origin).await?.is_some_and(|r| r.chunk.is_some())
         {
-            self.chunk_row(node.id, &origin, None, self.number, None);
+            self.chunk_row(id, &origin, None, self.number, None);
         }
         if base.is_none() || staged.is_some_and(|s| !s.is_empty()) {
-            let all = self.fold(node, base, pending_id, new).await?;
-            self.statistics(node.id, Some(all));
+            let all = self.fold(node, base, new).await?;
+            self.rows.put_statistics(id, Known::These(Box::new(all)));
         }
-        Ok(())
+        Ok(chunk)
     }
 
     // `&mut self` here and below although nothing changes: an upload is `Send` but not `Sync`, and a future that holds `&self` could
@@ -375,13 +359,12 @@ impl Builder<'_> {
         &mut self,
         node: &Node,
         base: Option<&Node>,
-        pending_id: u64,
-        new: &SmallMap<Vec<u64>, Arc<Placed>>,
+        new: &[StoredChunk<'_>],
     ) -> Result<Statistics> {
-        let new = new.values().fold(Statistics::empty(), |all, p| all.merge(&p.statistics));
+        let new = new.iter().fold(Statistics::empty(), |all, (_, p)| all.merge(&p.statistics));
         let (Some(base), Some(now)) = (base, grid(node)) else { return Ok(new) };
         let empty = SmallMap::default();
-        let staged = self.pending.chunks.get(&pending_id).unwrap_or(&empty);
+        let staged = self.pending.chunks.get(&node.id).unwrap_or(&empty);
         // Usually the extremes lie in chunks that stay: then nothing but the chunks that go has to be looked at.
         let mut rest = Some(self.view.array_statistics(base).await?);
         for coords in staged.keys() {
@@ -404,32 +387,29 @@ impl Builder<'_> {
         let version = self.view.version.clone();
         let footer = &version.head.footer;
         let own_blocks = self.sink.put_block_table().await?;
-        let rows = std::mem::take(&mut self.rows);
-        let nodes = sorted(rows.nodes, |a, b| a.path.cmp(&b.path));
-        let small = nodes.len() < 64;
+        let mut rows = std::mem::take(&mut self.rows);
+        let small = rows.nodes() < 64;
         let absorbed = absorb(&footer.runs, small);
         let (merged, kept) = footer.runs.split_at(absorbed);
         let drop_tombstones = kept.is_empty();
         let mut run = Run::default();
-        let inline = nodes.iter().filter_map(|r| r.node.as_ref());
-        let inline = inline.filter_map(|n| Some((n.id, n.chunk.clone()?))).collect();
+        let inline = rows.inline();
         let m = Merge { version: &version, runs: merged, drop_tombstones };
         let sink = &mut self.sink;
         let gone = |r: &NodeRow| r.node.is_none();
-        run.directories.extend(m.table(Table::Nodes, nodes.into_iter(), gone, sink).await?);
-        let chunks = sorted(rows.chunks, |a, b| (a.node, &a.coords).cmp(&(b.node, &b.coords)));
+        run.directories.extend(m.table(Table::Nodes, rows.take_nodes(), gone, sink).await?);
+        let chunks = sorted(rows.chunks.split_off(0), |a, b| (a.node, &a.coords).cmp(&(b.node, &b.coords)));
         let gone = |r: &ChunkRow| r.chunk.is_none();
         run.directories.extend(m.table(Table::Chunks, chunks.into_iter(), gone, sink).await?);
-        let attributes = sorted(rows.attributes, |a, b| (&a.name, a.node).cmp(&(&b.name, b.node)));
         let gone = |r: &AttributeRow| r.value.is_none();
-        run.directories.extend(m.table(Table::Attributes, attributes.into_iter(), gone, sink).await?);
+        run.directories
+            .extend(m.table(Table::Attributes, rows.take_attributes(self.number), gone, sink).await?);
+        let gone = |r: &StatisticsRow| r.statistics.is_none();
+        let of_arrays = rows.take_statistics(self.number);
+        run.directories.extend(m.table(Table::ArrayStatistics, of_arrays, gone, sink).await?);
         let by_chunk = |a: &StatisticsRow, b: &StatisticsRow| (a.node, &a.coords).cmp(&(b.node, &b.coords));
-        for (table, rows) in
-            [(Table::ArrayStatistics, rows.statistics), (Table::ChunkStatistics, rows.chunk_statistics)]
-        {
-            let gone = |r: &StatisticsRow| r.statistics.is_none();
-            run.directories.extend(m.table(table, sorted(rows, by_chunk).into_iter(), gone, sink).await?);
-        }
+        let of_chunks = sorted(rows.chunk_statistics.split_off(0), by_chunk).into_iter();
+        run.directories.extend(m.table(Table::ChunkStatistics, of_chunks, gone, sink).await?);
         let mut runs = vec![run];
         runs.extend_from_slice(kept);
         runs.retain(|r| !r.directories.is_empty());

@@ -9,6 +9,7 @@ pub(crate) mod maintain;
 pub(crate) mod publish;
 pub(crate) mod rebase;
 mod rest;
+mod rows;
 mod runs;
 
 use std::collections::BTreeMap;

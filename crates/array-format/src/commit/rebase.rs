@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use array_format_core::format::nodes::NodeRow;
+use array_format_core::format::nodes::{KeySet, NodeRow};
 use array_format_core::schema::{GroupSchema, Schema};
 use array_format_core::{Error, ErrorKind, Result};
 
@@ -74,11 +74,11 @@ async fn with_root(version: &Version, pending: Arc<Pending>) -> Result<Arc<Pendi
 fn take_over(staged: &mut StagedNode, node: array_format_core::format::nodes::Node, pending: &Pending) {
     let mut keys: Vec<String> = node.keys.to_vec();
     for (name, value) in pending.attributes.get(&node.id).into_iter().flat_map(SmallMap::iter) {
-        match (keys.binary_search(name), value) {
+        match (keys.binary_search_by(|k| k.as_str().cmp(name)), value) {
             (Ok(i), None) => {
                 keys.remove(i);
             }
-            (Err(i), Some(_)) => keys.insert(i, name.clone()),
+            (Err(i), Some(_)) => keys.insert(i, name.to_string()),
             _ => {}
         }
     }
@@ -192,7 +192,8 @@ async fn check_node(
     }
     for name in pending.attributes.get(&node.id).into_iter().flat_map(SmallMap::keys) {
         // The tombstone of one that was removed may be gone.
-        let came_or_went = node.keys.contains(name) != staged.keys_below.contains(name);
+        let listed = |keys: &KeySet| keys.binary_search_by(|k| k.as_str().cmp(name)).is_ok();
+        let came_or_went = listed(&node.keys) != listed(&staged.keys_below);
         if came_or_went || version.attribute(name, node.id).await?.is_some_and(|a| a.0 > seen) {
             return Err(conflict(path, &format!("attribute {name:?}")));
         }

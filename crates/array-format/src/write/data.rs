@@ -10,7 +10,7 @@ use array_format_core::schema::ArraySchema;
 use array_format_core::{Error, Result};
 use ndarray::ArrayViewD;
 
-use super::elements::{check_elements, from_view, overwrite, part_of, reshape};
+use super::elements::{all_of, check_elements, from_view, overwrite, part_of, reshape};
 use super::pack::{BATCH_BYTES, as_read};
 use super::pending::{Pending, Staged, StagedChunk, grid};
 use super::stage::staged_mut;
@@ -47,6 +47,10 @@ impl ArrayFile {
         let _gate = self.inner.gate.read().await;
         let array = self.find(name).await?;
         self.check_type::<T>(name, &array.schema)?;
+        let whole = array.schema.chunk_shape.is_none() && shape == array.node.shape && !shape.contains(&0);
+        if whole && start.iter().all(|n| *n == 0) && start.len() == shape.len() {
+            return self.write_single(name, &array, all_of(&view)).await;
+        }
         let region = self.region(name, &array, &start, &shape)?;
         self.write_region(name, &array, &region, |overlap| from_view(&view, overlap)).await
     }
@@ -117,6 +121,20 @@ impl ArrayFile {
         Ok(())
     }
 
+    /// Makes all elements of an array of one chunk pending: most of what files of many arrays are given.
+    async fn write_single(&self, name: &str, array: &FoundArray, new: Elements) -> Result<()> {
+        self.spill().await.map_err(|e| self.in_file(e))?;
+        let new = as_pending(array, new).map_err(|e| self.in_file(e.in_array(name)))?;
+        let chunk = (vec![0; array.node.shape.len()], StagedChunk::Data(Arc::new(new)));
+        self.stage(name).await?;
+        self.edit(|p| {
+            let id = staged_mut(p, name)?.node.id;
+            p.put_chunks(id, [chunk]);
+            Ok(())
+        })
+        .map_err(|e| self.in_file(e.in_array(name)))
+    }
+
     /// Makes a region pending; `part` gives the elements of an overlap, in row-major order.
     async fn write_region(
         &self,
@@ -144,9 +162,7 @@ impl ArrayFile {
                 let parts = self.parts(name, array, region, &left, &mut Vec::new(), &part).await?;
                 left = self.put_chunks(name, parts).await?;
             }
-            if cut.len() > batch.len() {
-                self.spill_later().await;
-            }
+            self.spill_later().await;
         }
         for batch in whole.chunks(cells(BATCH_BYTES)) {
             let parts = self.parts(name, array, region, batch, &mut Vec::new(), &part).await?;
@@ -179,14 +195,7 @@ impl ArrayFile {
         let mut parts = Vec::with_capacity(cells.len());
         for coords in cells {
             let Some(overlap) = grid.overlap(coords, region) else { continue };
-            let mut new = part(&overlap).map_err(place)?;
-            // What is pending reads as it will when it is committed.
-            if let Cow::Owned(rounded) = as_read(&array.schema, &new).map_err(place)? {
-                new = rounded;
-            }
-            if array.schema.nullable && new.validity.is_none() {
-                new.validity = Some(vec![1; new.len()]);
-            }
+            let new = part(&overlap).and_then(|new| as_pending(array, new)).map_err(place)?;
             let coords = coords.clone();
             if overlap.count == overlap.cell {
                 parts.push(Part { coords, new, cut: None });
@@ -344,6 +353,17 @@ impl ArrayFile {
         }
         Ok(())
     }
+}
+
+/// Elements as they wait for a commit: they read as they will when they are committed.
+fn as_pending(array: &FoundArray, mut new: Elements) -> Result<Elements> {
+    if let Cow::Owned(rounded) = as_read(&array.schema, &new)? {
+        new = rounded;
+    }
+    if array.schema.nullable && new.validity.is_none() {
+        new.validity = Some(vec![1; new.len()]);
+    }
+    Ok(new)
 }
 
 /// Bytes of a chunk in memory, about; at least 1.

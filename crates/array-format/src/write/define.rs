@@ -6,7 +6,7 @@ use array_format_core::block::CodecRecord;
 use array_format_core::codec::{CompressionCodec, Filter, NO_COMPRESSION_ID, encode_filters};
 use array_format_core::dtype::{DType, Scalar};
 use array_format_core::element::{ArrayElement, fill_bytes};
-use array_format_core::format::nodes::{KeySet, Node};
+use array_format_core::format::nodes::Node;
 use array_format_core::schema::{ArraySchema, Schema, check_path};
 use array_format_core::{Error, Result};
 use futures::FutureExt;
@@ -139,7 +139,7 @@ impl ArrayFile {
                 Some(Staged::Gone) | None => {}
             }
             let schema = p.shared(schema);
-            let node = Node { id: p.new_id(), schema, shape, keys: KeySet::default(), chunk: None };
+            let node = Node { id: p.new_id(), schema, shape, keys: p.no_keys.clone(), chunk: None };
             insert_new(p, name, node, checked);
             Ok(())
         })

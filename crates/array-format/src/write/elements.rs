@@ -95,6 +95,11 @@ pub(super) fn from_view<T: ArrayElement>(view: &ArrayViewD<'_, T>, overlap: &Ove
         let range = *from as usize..(*from + *n) as usize;
         part.slice_axis_inplace(Axis(axis), Slice::from(range));
     }
+    Ok(all_of(&part))
+}
+
+/// All elements of the user's view.
+pub(super) fn all_of<T: ArrayElement>(part: &ArrayViewD<'_, T>) -> Elements {
     let mut values = Values::empty(T::DTYPE);
     if let (Values::Fixed(bytes), Some(size)) = (&mut values, T::DTYPE.fixed_size_bytes()) {
         bytes.reserve_exact(part.len() * size);
@@ -114,7 +119,7 @@ pub(super) fn from_view<T: ArrayElement>(view: &ArrayViewD<'_, T>, overlap: &Ove
     if let Some(v) = &mut validity {
         v.extend(part.iter().map(|e| u8::from(e.is_valid())));
     }
-    Ok(Elements { dtype: T::DTYPE, values, validity })
+    Elements { dtype: T::DTYPE, values, validity }
 }
 
 pub(super) fn check_elements(schema: &ArraySchema, shape: &[u64], elements: &Elements) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Changes that wait for a commit. Cloning shares the data.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use array_format_core::address::ObjectId;
@@ -14,6 +14,12 @@ use array_format_core::value::Value;
 
 use super::small_map::SmallMap;
 use crate::index::Version;
+
+/// Key sets of which it is remembered what they grew to.
+const MOST_GROWN: usize = 4096;
+
+/// Attributes from which on a node has a key set of its own, which is changed in place.
+const MANY_KEYS: usize = 32;
 
 /// Ids of nodes that no version has yet; the commit gives them real ones.
 pub(crate) const NEW_NODE: u64 = 1 << 63;
@@ -94,7 +100,10 @@ pub(crate) struct Pending {
     /// Bytes of elements that wait in memory.
     bytes: u64,
     /// By node id and name; `None` is removed.
-    pub(crate) attributes: BTreeMap<u64, SmallMap<String, Option<Value>>>,
+    pub(crate) attributes: BTreeMap<u64, SmallMap<Arc<str>, Option<Value>>>,
+    names: Names,
+    /// The key set of nodes without attributes.
+    pub(crate) no_keys: KeySet,
     /// Detached layers that were joined.
     pub(crate) joined: BTreeSet<ObjectId>,
     /// Schemas of new nodes, each kept once: most of many arrays are alike.
@@ -103,6 +112,46 @@ pub(crate) struct Pending {
     pub(crate) new_nodes: u64,
     /// Grows with every change.
     pub(crate) edits: u64,
+}
+
+/// Names of attributes: many nodes have the same ones.
+#[derive(Debug, Clone, Default)]
+struct Names {
+    /// Each kept once.
+    known: HashSet<Arc<str>>,
+    /// Key sets that were grown by a name, by their addresses, with what they became.
+    grown: HashMap<usize, (KeySet, SmallMap<Arc<str>, KeySet>)>,
+}
+
+impl Names {
+    fn shared(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.known.get(name) {
+            return known.clone();
+        }
+        let name: Arc<str> = name.into();
+        self.known.insert(name.clone());
+        name
+    }
+
+    /// A key set with one name more, at `place`: the same one for all that were the same.
+    fn grown(&mut self, keys: &KeySet, place: usize, name: &str) -> KeySet {
+        let at = Arc::as_ptr(keys).addr();
+        if let Some(known) = self.grown.get(&at).and_then(|(_, grown)| grown.get(name)) {
+            return known.clone();
+        }
+        let mut more = Vec::with_capacity(keys.len() + 1);
+        more.extend_from_slice(keys);
+        more.insert(place, name.to_owned());
+        let more = Arc::new(more);
+        if self.grown.len() >= MOST_GROWN {
+            self.grown.clear();
+        }
+        let name = self.shared(name);
+        // It is kept, so that nothing else gets its address.
+        let (_, grown) = self.grown.entry(at).or_insert_with(|| (keys.clone(), SmallMap::default()));
+        grown.insert(name, more.clone());
+        more
+    }
 }
 
 impl StagedNode {
@@ -130,6 +179,21 @@ impl Pending {
         }
         self.schemas.insert(schema.clone());
         schema
+    }
+
+    /// Puts an attribute of a pending node in; `None` removes it. `false` if nothing pending has this path.
+    pub(crate) fn put_attribute(&mut self, path: &str, name: &str, value: Option<Value>) -> bool {
+        let Some(Staged::Node(staged)) = self.nodes.get_mut(path) else { return false };
+        let keys = &mut staged.node.keys;
+        match (keys.binary_search_by(|k| k.as_str().cmp(name)), &value) {
+            (Ok(i), None) => drop(Arc::make_mut(keys).remove(i)),
+            (Err(i), Some(_)) if keys.len() >= MANY_KEYS => Arc::make_mut(keys).insert(i, name.to_owned()),
+            (Err(i), Some(_)) => *keys = self.names.grown(keys, i, name),
+            _ => {}
+        }
+        let name = self.names.shared(name);
+        self.attributes.entry(staged.node.id).or_default().insert(name, value);
+        true
     }
 
     /// An id for a new node.

@@ -293,10 +293,12 @@ pub(super) fn insert_new(p: &mut Pending, path: &str, node: Node, checked: bool)
 pub(crate) fn staged_mut<'p>(p: &'p mut Pending, path: &str) -> Result<&'p mut StagedNode> {
     match p.nodes.get_mut(path) {
         Some(Staged::Node(staged)) => Ok(staged),
-        _ => {
-            Err(Error::new(ErrorKind::Conflict, "the array was deleted while it was changed").in_array(path))
-        }
+        _ => Err(deleted(path)),
     }
+}
+
+fn deleted(path: &str) -> Error {
+    Error::new(ErrorKind::Conflict, "the array was deleted while it was changed").in_array(path)
 }
 
 fn remove(p: &mut Pending, path: &str) {
@@ -308,16 +310,8 @@ fn remove(p: &mut Pending, path: &str) {
 }
 
 pub(crate) fn put_attribute(p: &mut Pending, path: &str, name: &str, value: Option<Value>) -> Result<()> {
-    let staged = staged_mut(p, path)?;
-    match staged.node.keys.binary_search_by(|k| k.as_str().cmp(name)) {
-        Ok(i) if value.is_none() => {
-            Arc::make_mut(&mut staged.node.keys).remove(i);
-        }
-        // In place as a rule: a node may have many attributes.
-        Err(i) if value.is_some() => Arc::make_mut(&mut staged.node.keys).insert(i, name.to_owned()),
-        _ => {}
+    match p.put_attribute(path, name, value) {
+        true => Ok(()),
+        false => Err(deleted(path)),
     }
-    let id = staged.node.id;
-    p.attributes.entry(id).or_default().insert(name.to_owned(), value);
-    Ok(())
 }
