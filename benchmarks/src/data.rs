@@ -123,7 +123,8 @@ fn voxels() -> Vec<u16> {
 /// A volume, from a file beside the others if it was made before.
 pub fn grid(data: &Path) -> Result<Volume> {
     let bytes = kept(data, "grid.raw", || field().iter().flat_map(|v| v.to_le_bytes()).collect())?;
-    let values = bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    let values: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    drop(bytes);
     Ok(Volume { shape: GRID, chunk: [4, 180, 360], values: Values::F32(values) })
 }
 
@@ -172,6 +173,11 @@ impl Profiles {
             starts.push(values.len() as u32);
         }
         Self { count, starts, values }
+    }
+
+    /// The values of all, one behind the other.
+    pub fn all(&self) -> &[f32] {
+        &self.values
     }
 
     pub fn name(i: usize) -> String {

@@ -71,3 +71,20 @@ pub fn decompress(stored: &[Vec<u8>], raw_bytes: usize, how: Compression) -> Res
     })?;
     Ok(out)
 }
+
+/// Compresses numbers, as the default settings do it, block by block.
+pub fn compress_numbers(blocks: &[&[f32]]) -> Result<Vec<Vec<u8>>> {
+    let config = pco::ChunkConfig::default().with_compression_level(4);
+    blocks.par_iter().map(|b| Ok(pco::standalone::simple_compress(b, &config)?)).collect()
+}
+
+/// Decompresses such blocks on all cores into one fresh buffer.
+pub fn decompress_numbers(stored: &[Vec<u8>], numbers: usize) -> Result<Vec<f32>> {
+    let mut out = vec![0f32; numbers];
+    let block = numbers.div_ceil(stored.len().max(1)).next_power_of_two();
+    out.par_chunks_mut(block).zip(stored).try_for_each(|(out, c)| -> Result<()> {
+        pco::standalone::simple_decompress_into(c, out)?;
+        Ok(())
+    })?;
+    Ok(out)
+}

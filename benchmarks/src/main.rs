@@ -5,6 +5,7 @@
 //! cargo run --release --manifest-path benchmarks/Cargo.toml -- run grid-zstd3      # one
 //! ```
 
+mod chart;
 mod data;
 mod limit;
 mod peer;
@@ -13,7 +14,7 @@ mod report;
 mod workloads;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -33,6 +34,14 @@ struct Arguments {
 enum Action {
     /// Measures, prints a table, and keeps the numbers.
     Run(Run),
+    /// Puts the numbers of runs together: tables and charts.
+    Report {
+        /// What `run --out` wrote.
+        runs: Vec<PathBuf>,
+        /// The folder for `compare.md` and its charts.
+        #[arg(long, default_value = "docs")]
+        docs: PathBuf,
+    },
     /// One phase of one peer; what `run` starts.
     Child {
         workload: String,
@@ -56,7 +65,7 @@ struct Run {
     /// How often each phase runs; the fastest counts.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Where the numbers go, as JSON, and a table beside it.
+    /// Where the numbers go, as JSON.
     #[arg(long)]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -79,6 +88,7 @@ struct Sizes {
 fn main() -> Result<()> {
     match Arguments::parse().command {
         Action::Run(run) => measure(&run),
+        Action::Report { runs, docs } => report(&runs, &docs),
         Action::Child { workload, phase, peer, sizes } => {
             let c = Context {
                 data: sizes.dir.join("data"),
@@ -140,6 +150,28 @@ fn measure(run: &Run) -> Result<()> {
         fs::write(out, serde_json::to_string_pretty(&results)?)?;
     }
     Ok(())
+}
+
+/// Marks where the numbers begin in `compare.md`; what stands above is written by hand.
+const NUMBERS: &str = "<!-- numbers: written by the benchmarks -->";
+
+fn report(runs: &[PathBuf], docs: &Path) -> Result<()> {
+    let mut results = Results::default();
+    for run in runs {
+        results.merge(serde_json::from_slice(&fs::read(run).with_context(|| run.display().to_string())?)?);
+    }
+    let page = docs.join("compare.md");
+    let text = fs::read_to_string(&page).unwrap_or_default();
+    let above = text.split_once(NUMBERS).map_or(text.as_str(), |(above, _)| above);
+    let mut out = format!("{above}{NUMBERS}\n");
+    fs::create_dir_all(docs.join("compare"))?;
+    for w in WORKLOADS.iter().filter(|w| !results.steps(w.name).is_empty()) {
+        fs::write(docs.join(format!("compare/{}.svg", w.name)), chart::svg(&results, w.name, w.title))?;
+        let table = results.table(w);
+        let (head, rows) = table.split_once("\n\n|").unwrap_or((&table, ""));
+        out.push_str(&format!("{head}\n\n![{}](compare/{}.svg)\n\n|{rows}", w.title, w.name));
+    }
+    Ok(fs::write(page, out)?)
 }
 
 fn child(run: &Run, workload: &str, phase: &str, peer: &str) -> Result<Vec<Step>> {

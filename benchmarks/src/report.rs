@@ -52,20 +52,37 @@ impl Results {
         self.row(workload, phase).failed.insert(peer.to_owned(), why.to_owned());
     }
 
+    /// Takes the steps of other runs in; of peers that both have, the faster one.
+    pub fn merge(&mut self, other: Self) {
+        for row in other.rows {
+            for (peer, step) in row.peers {
+                self.add(&row.workload, &peer, &[step]);
+            }
+        }
+    }
+
+    /// The rows of a workload: step, limit and peers, fastest first.
+    pub fn steps(&self, workload: &str) -> Vec<(&str, Option<f64>, Vec<(&str, &Step)>)> {
+        let rows = self.rows.iter().filter(|r| r.workload == workload && !r.peers.is_empty());
+        rows.map(|row| {
+            let mut peers: Vec<(&str, &Step)> = row.peers.iter().map(|(p, s)| (p.as_str(), s)).collect();
+            peers.sort_by(|a, b| a.1.seconds.total_cmp(&b.1.seconds));
+            (row.step.as_str(), row.peers.get(LIMIT).map(|s| s.seconds), peers)
+        })
+        .collect()
+    }
+
     /// A table in Markdown: seconds, ratio to the limit (or to the fastest), megabytes on disk, peak memory.
     pub fn table(&self, w: &Workload) -> String {
         let mut out = format!("\n### {}\n\n", w.title);
         out.push_str(
             "| step | peer | seconds | to the limit | MB on disk | peak MiB |\n|---|---|---|---|---|---|\n",
         );
-        for row in self.rows.iter().filter(|r| r.workload == w.name) {
-            let limit = row.peers.get(LIMIT).map(|s| s.seconds);
-            let mut peers: Vec<(&String, &Step)> = row.peers.iter().collect();
-            peers.sort_by(|a, b| a.1.seconds.total_cmp(&b.1.seconds));
+        for (step, limit, peers) in self.steps(w.name) {
             for (peer, s) in peers {
                 let ratio = limit.map_or_else(|| "–".into(), |l| format!("{:.2}", s.seconds / l));
                 let bytes = s.bytes.map_or_else(|| "–".into(), |b| format!("{:.1}", b as f64 / 1e6));
-                let (step, seconds, peak) = (&row.step, s.seconds, s.peak >> 20);
+                let (seconds, peak) = (s.seconds, s.peak >> 20);
                 let _ = writeln!(out, "| {step} | {peer} | {seconds:.4} | {ratio} | {bytes} | {peak} |");
             }
         }

@@ -6,8 +6,7 @@ use anyhow::Result;
 use array_format::blocking::wait;
 use array_format::{
     ArrayDefinition, ArrayFile, DType, FileConfig, Lz4Codec, NoCompression, Scalar, Snapshot, Statistics,
-    Value,
-    ZstdCodec,
+    Value, ZstdCodec,
 };
 use ndarray::{ArrayD, ArrayView, IxDyn};
 

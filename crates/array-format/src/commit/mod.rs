@@ -126,13 +126,15 @@ impl ArrayFile {
     ///
     /// # Errors
     /// `Conflict` that names what overlapped; `AlreadyExists` for a definition that could not be checked earlier; what the
-    /// storage says. In every case the changes stay pending, and the next `flush` commits them once.
+    /// storage says. In every case the changes stay pending, and the next `flush` commits them once. But if the storage failed while data was
+    /// [written ahead](crate::FileConfig::with_pending_bytes), what was there is lost, and every `flush` says so until it is written again or
+    /// [discarded](Self::discard). `SnapshotExpired` if another process gave up the version that such data was written on and read back on.
     ///
     /// # Cancel safety
     /// Dropped before it is done, the changes stay pending; if the commit happened all the same, the next `flush` finds that out.
     ///
     /// # Cost
-    /// One new object with what changed and at most 512 KiB of index that it merges; a listing and a read of the base's trailer besides,
+    /// One new object with what changed, a second one if that was more than pending data may take in memory, and at most 512 KiB of index that it merges; a listing and a read of the base's trailer besides,
     /// and a read of the index pages of what changed.
     pub async fn flush(&mut self) -> Result<u64> {
         self.flush_with_message("").await
