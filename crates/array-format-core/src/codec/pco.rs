@@ -3,8 +3,9 @@
 use half::f16;
 use pco::data_types::Number;
 use pco::errors::PcoError;
-use pco::standalone::{DecompressorItem, FileDecompressor, simple_compress};
-use pco::{ChunkConfig, PagingSpec};
+use pco::metadata::{DeltaEncoding, DynLatent, Mode};
+use pco::standalone::{DecompressorItem, FileCompressor, FileDecompressor, simple_compress};
+use pco::{ChunkConfig, DeltaSpec, ModeSpec, PagingSpec};
 
 use super::{filled, pco_guard};
 use crate::dtype::Scalar;
@@ -76,9 +77,76 @@ macro_rules! dispatch {
     };
 }
 
+/// How to encode numbers of some kind. To find it out takes pcodec as long as the rest of its work.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tuning {
+    mode: ModeSpec,
+    delta: DeltaSpec,
+}
+
 /// The pcodec stream of the numbers in `raw`.
-pub(super) fn encode(level: u8, item: Scalar, raw: &[u8]) -> Result<Vec<u8>> {
-    dispatch!(item, encode_as(level, item.is_complex(), raw))
+pub(super) fn encode(level: u8, item: Scalar, raw: &[u8], tuning: &Tuning) -> Result<Vec<u8>> {
+    dispatch!(item, encode_as(level, item.is_complex(), raw, tuning))
+}
+
+/// What pcodec finds best for each of these samples, if that is the same for all.
+pub(super) fn tuning(level: u8, item: Scalar, samples: &[&[u8]]) -> Result<Option<Tuning>> {
+    let mut agreed: Option<(Mode, DeltaEncoding)> = None;
+    for sample in samples.iter().filter(|s| s.len() >= item.size_bytes()) {
+        let found = dispatch!(item, found_best(level, sample))?;
+        match &agreed {
+            Some(agreed) if *agreed != found => return Ok(None),
+            _ => agreed = Some(found),
+        }
+    }
+    Ok(agreed.and_then(|(mode, delta)| {
+        let mode = match mode {
+            Mode::Classic => ModeSpec::Classic,
+            Mode::IntMult(base) => ModeSpec::TryIntMult(unsigned(base)?),
+            Mode::FloatMult(base) => ModeSpec::TryFloatMult(positive_float(base)?),
+            Mode::FloatQuant(bits) => ModeSpec::TryFloatQuant(bits),
+            _ => return None,
+        };
+        let delta = match delta {
+            DeltaEncoding::NoOp => DeltaSpec::NoOp,
+            DeltaEncoding::Consecutive { order, .. } => DeltaSpec::TryConsecutive(order),
+            _ => return None,
+        };
+        Some(Tuning { mode, delta })
+    }))
+}
+
+fn found_best<T: Lane>(level: u8, raw: &[u8]) -> Result<(Mode, DeltaEncoding)> {
+    let cannot = |e: PcoError| Error::invalid("pco cannot encode these numbers").with_source(e);
+    let compressor =
+        FileCompressor::default().chunk_compressor(&T::load(raw), &configured(level)).map_err(cannot)?;
+    let meta = compressor.meta();
+    Ok((meta.mode.clone(), meta.delta_encoding.clone()))
+}
+
+fn unsigned(latent: DynLatent) -> Option<u64> {
+    match latent {
+        DynLatent::U8(v) => Some(v.into()),
+        DynLatent::U16(v) => Some(v.into()),
+        DynLatent::U32(v) => Some(v.into()),
+        DynLatent::U64(v) => Some(v),
+        _ => None,
+    }
+}
+
+/// The number of a latent, which has the order of the numbers: of positive ones the bits, and the sign bit set.
+fn positive_float(latent: DynLatent) -> Option<f64> {
+    let base = match latent {
+        DynLatent::U16(v) => f16::from_bits(v ^ (1 << 15)).to_f64(),
+        DynLatent::U32(v) => f32::from_bits(v ^ (1 << 31)).into(),
+        DynLatent::U64(v) => f64::from_bits(v ^ (1 << 63)),
+        _ => return None,
+    };
+    (base.is_finite() && base > 0.0).then_some(base)
+}
+
+fn configured(level: u8) -> ChunkConfig {
+    ChunkConfig::default().with_compression_level(usize::from(level.min(MAX_LEVEL))).with_enable_8_bit(true)
 }
 
 /// Fills `dst` with the numbers of a stream, exactly. Beside what pcodec needs for a chunk's tables (2 MiB at most)
@@ -87,11 +155,10 @@ pub(super) fn decode(item: Scalar, encoded: &[u8], dst: &mut [u8]) -> Result<()>
     dispatch!(item, decode_as(item.is_complex(), encoded, dst))
 }
 
-fn encode_as<T: Lane>(level: u8, complex: bool, raw: &[u8]) -> Result<Vec<u8>> {
+fn encode_as<T: Lane>(level: u8, complex: bool, raw: &[u8], tuning: &Tuning) -> Result<Vec<u8>> {
     let cannot = |e: PcoError| Error::invalid("pco cannot encode these numbers").with_source(e);
-    let mut config = ChunkConfig::default()
-        .with_compression_level(usize::from(level.min(MAX_LEVEL)))
-        .with_enable_8_bit(true);
+    let mut config =
+        configured(level).with_mode_spec(tuning.mode.clone()).with_delta_spec(tuning.delta.clone());
     let mut numbers = T::load(raw);
     if complex {
         // Real and imaginary parts have distributions of their own, and so get pcodec chunks of their own.
@@ -154,12 +221,15 @@ mod tests {
     #[test]
     fn a_stream_is_of_the_version_that_the_format_names() {
         let raw: Vec<u8> = (0..100i32).flat_map(i32::to_le_bytes).collect();
-        let stream = encode(8, Scalar::I32, &raw).unwrap();
+        let stream = encode(8, Scalar::I32, &raw, &Tuning::default()).unwrap();
         let (file, _) = FileDecompressor::new(&stream[..]).unwrap();
         assert_eq!(file.format_version().major, FORMAT_MAJOR);
         assert_eq!(stream[..5], [b'p', b'c', b'o', b'!', 3]);
         // Levels above the last one mean the last one.
-        assert_eq!(encode(12, Scalar::I32, &raw).unwrap(), encode(255, Scalar::I32, &raw).unwrap());
+        assert_eq!(
+            encode(12, Scalar::I32, &raw, &Tuning::default()).unwrap(),
+            encode(255, Scalar::I32, &raw, &Tuning::default()).unwrap()
+        );
         assert!(decode(Scalar::U32, &stream, &mut vec![0; 400]).is_err());
         assert!(decode(Scalar::I32, &[&stream[..], &[0]].concat(), &mut vec![0; 400]).is_err());
     }
@@ -167,7 +237,7 @@ mod tests {
     #[test]
     fn complex_numbers_are_two_runs_of_numbers() {
         let raw: Vec<u8> = (0..600).flat_map(|i| (i as f32).to_le_bytes()).collect();
-        let stream = encode(8, Scalar::Complex64, &raw).unwrap();
+        let stream = encode(8, Scalar::Complex64, &raw, &Tuning::default()).unwrap();
         let numbers: Vec<f32> = pco::standalone::simple_decompress(&stream).unwrap();
         let parts = (0..600).step_by(2).chain((1..600).step_by(2));
         assert_eq!(numbers, parts.map(|i| i as f32).collect::<Vec<_>>());

@@ -10,7 +10,15 @@ fn absent() -> Error {
 }
 
 /// Says which feature is missing.
-pub(super) fn encode(_level: u8, _item: Scalar, _raw: &[u8]) -> Result<Vec<u8>> {
+/// There is nothing to tune.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tuning;
+
+pub(super) fn tuning(_: u8, _: Scalar, _: &[&[u8]]) -> Result<Option<Tuning>> {
+    Ok(None)
+}
+
+pub(super) fn encode(_level: u8, _item: Scalar, _raw: &[u8], _: &Tuning) -> Result<Vec<u8>> {
     Err(absent())
 }
 

@@ -21,6 +21,8 @@ const LEAST_BYTES: usize = 4 << 10;
 const OWN_BLOCK_BYTES: usize = 64 << 10;
 /// pcodec at this level is as fast as Zstandard at 3, and higher ones gain little.
 const PCO_LEVEL: u8 = 4;
+/// What it must gain over the others, in thousandths.
+const PCO_MARGIN: u64 = 100;
 
 /// The type of the numbers of an array whose compression is to be chosen; `None` where it is not: somebody said, or they are no numbers, or a
 /// mask stands among them.
@@ -52,7 +54,7 @@ pub(crate) fn for_array(jobs: &mut [ChunkJob], config: &FileConfig) -> Result<()
 }
 
 /// Up to `n` of `len` places, evenly spread.
-fn spread(len: usize, n: usize) -> impl Iterator<Item = usize> {
+pub(super) fn spread(len: usize, n: usize) -> impl Iterator<Item = usize> {
     let n = n.min(len);
     (0..n).map(move |i| (2 * i + 1) * len / (2 * n).max(1))
 }
@@ -76,17 +78,24 @@ pub(crate) fn by_sample(item: Scalar, values: &[&[u8]]) -> Result<Arc<dyn Compre
     };
     let mut best: Arc<dyn CompressionCodec> = Arc::new(NoCompression);
     let mut least = sample.iter().map(|s| s.len()).sum::<usize>();
+    // In thousandths: what is slower must gain something.
+    let gains =
+        |bytes: usize, least: usize, margin: u64| (bytes as u64) * 1000 < (least as u64) * (1000 - margin);
     for (codec, margin) in candidates(item)? {
         let bytes = measured(&codec)?;
-        // In thousandths: what is slower must gain something.
-        if (bytes as u64) * 1000 < (least as u64) * (1000 - margin) {
+        if gains(bytes, least, margin) {
             (best, least) = (codec, bytes);
         }
+    }
+    if let Ok(pco) = NumbersCodec::new(item, vec![Filter::Pco { level: PCO_LEVEL }], NoCompression)
+        && gains(measured(&pco)?, least, PCO_MARGIN)
+    {
+        best = Arc::new(pco.tuned(&sample)?);
     }
     Ok(best)
 }
 
-/// Ways to compress numbers, from fast to slow, each with the gain over those before it, in thousandths, that it must bring.
+/// Ways to compress numbers without pcodec, from fast to slow, each with the gain over those before it, in thousandths, that it must bring.
 fn candidates(item: Scalar) -> Result<Vec<(Arc<dyn CompressionCodec>, u64)>> {
     let zstd = ZstdCodec::default();
     let mut all: Vec<(Arc<dyn CompressionCodec>, u64)> = vec![(Arc::new(zstd), 50)];
@@ -96,9 +105,6 @@ fn candidates(item: Scalar) -> Result<Vec<(Arc<dyn CompressionCodec>, u64)>> {
     let delta = vec![Filter::Delta, Filter::Shuffle];
     if let Ok(delta) = NumbersCodec::new(item, delta, zstd) {
         all.push((Arc::new(delta), 30));
-    }
-    if let Ok(pco) = NumbersCodec::new(item, vec![Filter::Pco { level: PCO_LEVEL }], NoCompression) {
-        all.push((Arc::new(pco), 100));
     }
     Ok(all)
 }

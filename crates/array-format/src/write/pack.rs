@@ -126,29 +126,38 @@ fn compress_as(bytes: &[u8], codec: &dyn CompressionCodec, record: &Arc<CodecRec
 type Chosen = (Arc<dyn CompressionCodec>, Arc<CodecRecord>);
 
 /// The codecs that blocks get, by their raw bytes: a choice holds for some blocks, since neighbours are alike.
-fn codecs_of<'b>(blocks: impl Iterator<Item = (&'b Compress, &'b [u8])>) -> Result<Vec<Chosen>> {
+fn codecs_of<'b>(blocks: impl Iterator<Item = (&'b Compress, &'b [u8])> + Clone) -> Result<Vec<Chosen>> {
+    let mut ahead = blocks.clone();
     let mut chosen: HashMap<Scalar, (usize, Chosen)> = HashMap::new();
     let mut given: Option<Chosen> = None;
     let record = |codec: Arc<dyn CompressionCodec>| {
         let record = Arc::new(CodecRecord::of(&codec));
         (codec, record)
     };
-    let codec = |(compress, bytes): (&Compress, &[u8])| match compress {
-        Compress::As(codec) => match &given {
-            Some(known) if Arc::ptr_eq(&known.0, codec) => Ok(known.clone()),
-            _ => Ok(given.insert(record(codec.clone())).clone()),
-        },
-        Compress::Auto(item) => match chosen.get_mut(item) {
-            Some((left, codec)) if *left > 0 => {
-                *left -= 1;
-                Ok(codec.clone())
-            }
-            _ => {
-                let codec = record(choose::by_sample(*item, &[bytes])?);
-                chosen.insert(*item, (BLOCKS_A_CHOICE - 1, codec.clone()));
-                Ok(codec)
-            }
-        },
+    let codec = |(compress, _): (&'b Compress, &'b [u8])| {
+        let rest = ahead.clone();
+        ahead.next();
+        match compress {
+            Compress::As(codec) => match &given {
+                Some(known) if Arc::ptr_eq(&known.0, codec) => Ok(known.clone()),
+                _ => Ok(given.insert(record(codec.clone())).clone()),
+            },
+            Compress::Auto(item) => match chosen.get_mut(item) {
+                Some((left, codec)) if *left > 0 => {
+                    *left -= 1;
+                    Ok(codec.clone())
+                }
+                _ => {
+                    let alike = rest.filter(|(c, _)| matches!(c, Compress::Auto(other) if other == item));
+                    let alike: Vec<&[u8]> = alike.take(BLOCKS_A_CHOICE).map(|b| b.1).collect();
+                    let picked: Vec<&[u8]> =
+                        choose::spread(alike.len(), 3).filter_map(|i| alike.get(i).copied()).collect();
+                    let codec = record(choose::by_sample(*item, &picked)?);
+                    chosen.insert(*item, (BLOCKS_A_CHOICE - 1, codec.clone()));
+                    Ok(codec)
+                }
+            },
+        }
     };
     blocks.map(codec).collect()
 }
