@@ -32,7 +32,7 @@ pub fn encode_filters<'a>(filters: &[Filter], item: Scalar, raw: &'a [u8]) -> Re
             Filter::Delta => delta::encode(item.lane_bytes(), bytes.to_mut()),
             Filter::BitRound { keep_bits } => bitround::round(item, keep_bits, bytes.to_mut()),
             Filter::Pco { level } => {
-                bytes = Cow::Owned(pco::encode(level, item, &bytes, &pco::Tuning::default())?)
+                bytes = Cow::Owned(pco::encode(level, item, &bytes, &pco::Tuning::default())?);
             }
         }
     }

@@ -87,11 +87,25 @@ impl Version {
             }
             check_earned(block.stored_bytes, block.decoded_bytes)?;
             let mut decoded = zeroed(block.decoded_bytes as usize)?;
-            self.codec(block)?.decompress(&block.codec.params, stored, &mut decoded)?;
-            self.objects.counting.decoded_blocks.fetch_add(1, Ordering::Relaxed);
+            self.decompress(block, stored, &mut decoded)?;
             Ok(Bytes::from(decoded))
         };
         decode().map_err(|e| self.at_block(e, block))
+    }
+
+    fn decompress(&self, block: &BlockMeta, stored: &[u8], out: &mut [u8]) -> Result<()> {
+        self.codec(block)?.decompress(&block.codec.params, stored, out)?;
+        self.objects.counting.decoded_blocks.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Decodes an unframed block into memory of its decoded size. It is not kept.
+    pub(crate) async fn decode_into(&self, block: &BlockMeta, out: &mut [u8]) -> Result<()> {
+        let at = |e| self.at_block(e, block);
+        let stored = self.read(block.id.object, block.offset..block.end()).await.map_err(at)?;
+        verify(&stored, block.checksum, "a block")
+            .and_then(|()| self.decompress(block, &stored, out))
+            .map_err(at)
     }
 
     /// The decoded bytes of an unframed block, from the cache or its layer. Concurrent readers of it wait for each other.

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use array_format_core::block::BlockMeta;
+use array_format_core::checksum::check_earned;
+use array_format_core::chunk;
 use array_format_core::element::ArrayElement;
 use array_format_core::format::nodes::{NodesPage, Single};
 use array_format_core::grid::element_count;
@@ -23,31 +25,50 @@ const BATCH_BYTES: u64 = 32 << 20;
 /// Arrays that a core takes at once: copying one is little work.
 const ARRAYS_A_TASK: usize = 256;
 
-/// The row, if the elements of its block are those of a `T` in memory.
+/// The row, if the array has elements of type `T` in a block that has no frames.
 fn plain<T: ArrayElement>(page: &NodesPage, row: usize) -> Option<Single<'_>> {
     let single = page.single(row)?;
     let s = single.schema;
-    let same = s.dtype == T::DTYPE && !s.nullable && !T::NULLABLE && s.filters.is_empty();
+    let same = s.dtype == T::DTYPE && !s.nullable && !T::NULLABLE;
     (same && single.block.frame_bytes == 0).then_some(single)
 }
 
-/// The elements of an array from its decoded block; `None` for types that are not laid out in memory like in files.
+/// Blocks from this size on that hold one array are decoded into the result, and not kept: the cache is for what arrays share.
+const LARGE_BYTES: u64 = 32 << 10;
+
+/// Memory for the elements of an array, to be read into in place; `None` for types that are not laid out in memory like in files.
+fn room<T: ArrayElement>(single: &Single<'_>) -> Result<Option<Vec<T>>> {
+    let n = element_count(single.shape)?;
+    let bytes = (n as u64).saturating_mul(T::DTYPE.fixed_size_bytes().unwrap_or(0) as u64);
+    let plain = single.schema.filters.is_empty();
+    // A chunk of another length is one that the usual way refuses.
+    if plain && bytes != single.length {
+        return Ok(None);
+    }
+    check_earned(single.block.stored_bytes, single.length)?;
+    check_earned(single.length, bytes)?;
+    Ok(T::zeros(n).filter(|v| v.len() == n))
+}
+
+fn array_of<T>(single: &Single<'_>, values: Vec<T>) -> Result<ArrayD<T>> {
+    let dims: Vec<usize> = single.shape.iter().map(|n| *n as usize).collect();
+    ArrayD::from_shape_vec(IxDyn(&dims), values).map_err(|e| Error::corrupt(e.to_string()))
+}
+
+/// The elements of an array from its decoded block.
 fn elements<T: ArrayElement>(single: &Single<'_>, block: &[u8]) -> Result<Option<ArrayD<T>>> {
     let place = usize::try_from(single.offset).ok().zip(usize::try_from(single.length).ok());
     let bytes = place.and_then(|(from, n)| block.get(from..from.checked_add(n)?));
     let bytes = bytes.ok_or_else(|| Error::corrupt("a chunk lies outside of its block"))?;
-    let n = element_count(single.shape)?;
-    // A chunk of another length is one that the usual way refuses.
-    if n.checked_mul(T::DTYPE.fixed_size_bytes().unwrap_or(0)) != Some(bytes.len()) {
-        return Ok(None);
-    }
-    let Some(mut values) = T::zeros(n) else { return Ok(None) };
+    let Some(mut values) = room::<T>(single)? else { return Ok(None) };
     match T::as_le_bytes_mut(&mut values) {
-        Some(out) if out.len() == bytes.len() => out.copy_from_slice(bytes),
-        _ => return Ok(None),
+        Some(out) if single.schema.filters.is_empty() && out.len() == bytes.len() => {
+            out.copy_from_slice(bytes);
+        }
+        Some(out) => chunk::decode_fixed(single.schema, bytes, out)?,
+        None => return Ok(None),
     }
-    let dims: Vec<usize> = single.shape.iter().map(|n| *n as usize).collect();
-    ArrayD::from_shape_vec(IxDyn(&dims), values).map(Some).map_err(|e| Error::corrupt(e.to_string()))
+    array_of(single, values).map(Some)
 }
 
 /// Where an array is: page and row, its name and its block by their numbers.
@@ -66,8 +87,18 @@ impl View {
         }
         let Some((page, row)) = self.version.node_place(path).await? else { return Ok(None) };
         let Some(single) = plain::<T>(&page, row) else { return Ok(None) };
+        let at = |e| self.version.at_block(e, single.block);
+        if single.block.decoded_bytes >= LARGE_BYTES
+            && single.length == single.block.decoded_bytes
+            && single.schema.filters.is_empty()
+            && let Some(mut values) = room::<T>(&single).map_err(at)?
+            && let Some(out) = T::as_le_bytes_mut(&mut values)
+        {
+            self.version.decode_into(single.block, out).await?;
+            return array_of(&single, values).map(Some).map_err(at);
+        }
         let block = self.version.block(single.block).await?;
-        elements(&single, &block).map_err(|e| self.version.at_block(e, single.block))
+        elements(&single, &block).map_err(at)
     }
 
     /// The same of many: pages and blocks that they share are loaded once, blocks are decoded and elements copied on all cores.

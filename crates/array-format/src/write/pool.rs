@@ -57,7 +57,6 @@ mod tests {
 
     #[test]
     fn a_panic_is_an_error_for_who_waits() {
-        #[expect(clippy::panic, reason = "what is tested")]
         let running = Running::<()>::start(|| panic!("a codec's bug"));
         let e = futures::executor::block_on(running.result()).unwrap_err();
         assert!(e.message().contains("panicked"), "{e}");
