@@ -107,7 +107,8 @@ fn layers_are_merged_by_themselves_where_the_configuration_says_so() {
 fn a_full_compaction_decodes_only_blocks_that_are_mostly_dead() {
     block_on(async {
         let memory: Arc<dyn Storage> = Arc::new(InMemoryStorage::default());
-        let mut file = base(&memory, FileConfig::default()).await;
+        let config = FileConfig::default().with_block_bytes(64 << 10);
+        let mut file = base(&memory, config).await;
         // 64 small arrays share a block; 60 of them go.
         for i in 0..64 {
             let name = format!("small/{i:02}");

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Runs peers.py with the packages of requirements.txt, in a virtual environment below target/ that is made when it is missing or
+# out of date. Arguments go to peers.py. PYTHON names another interpreter than python3.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+python=${PYTHON:-python3}
+wanted=$here/requirements.txt
+
+version=$("$python" -c 'import sys; print("{}.{}".format(*sys.version_info))') || {
+  echo "error: $python does not run; install Python 3.11 or later, or name one in PYTHON" >&2
+  exit 1
+}
+environment=$here/../../target/venv-peers-$version
+if ! cmp -s "$wanted" "$environment/installed.txt"; then
+  "$python" -m venv "$environment" || {
+    echo "error: $python cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2
+    exit 1
+  }
+  "$environment/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$wanted"
+  cp "$wanted" "$environment/installed.txt" # last: an interrupted run starts over
+fi
+exec "$environment/bin/python" "$here/peers.py" "$@"
