@@ -102,7 +102,8 @@ fn raw_bytes(schema: &ArraySchema, n: usize) -> u64 {
     (n as u64).saturating_mul(schema.dtype.fixed_size_bytes().unwrap_or(0) as u64)
 }
 
-fn frame_count(schema: &ArraySchema, n: usize, frame_bytes: u64) -> u64 {
+/// Frames of a chunk of `n` elements, with that of the mask.
+pub fn frame_count(schema: &ArraySchema, n: usize, frame_bytes: u64) -> u64 {
     raw_bytes(schema, n).div_ceil(frame_bytes.max(1)).saturating_add(u64::from(schema.nullable))
 }
 
@@ -154,12 +155,9 @@ impl FrameTable {
         Ok(Self { frames, has_mask: schema.nullable })
     }
 
-    /// The frames that hold any of these bytes of the raw values, in order, without the mask.
-    pub fn frames_of(&self, raw: Range<u64>) -> &[Frame] {
-        let frames = self.values();
-        let first = frames.partition_point(|f| f.raw.end <= raw.start);
-        let past = frames.partition_point(|f| f.raw.start < raw.end);
-        frames.get(first..past).unwrap_or_default()
+    /// A frame by its number. The mask is the last one.
+    pub fn get(&self, number: usize) -> Option<&Frame> {
+        self.frames.get(number)
     }
 
     /// All frames but that of the mask, in order.

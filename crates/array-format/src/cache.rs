@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use array_format_core::Result;
+use array_format_core::{Error, Result};
 use array_format_core::address::ObjectId;
 use array_format_core::format::attributes::AttributesPage;
 use array_format_core::format::chunks::ChunksPage;
@@ -17,7 +17,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 /// What the cache holds when nothing else is asked for.
-const CAPACITY_BYTES: u64 = 64 << 20;
+const CAPACITY_BYTES: u64 = 256 << 20;
 
 /// Which bytes. The write id belongs to one write of one object, so that no two files, versions or stores mix, also
 /// if they stand at the same path; the checksum guards against a caller who hands out the same id twice.
@@ -30,6 +30,15 @@ pub(crate) struct Key {
     pub(crate) checksum: u32,
     /// Of a block: damaged indexes may describe one block in two ways.
     pub(crate) fingerprint: u32,
+    /// 0 is the whole block or page, others are frames of a block.
+    pub(crate) frame: usize,
+}
+
+impl Key {
+    /// The same of a frame alone.
+    pub(crate) fn of_frame(self, number: usize) -> Self {
+        Self { frame: number.saturating_add(1), ..self }
+    }
 }
 
 /// A decoded thing.
@@ -102,10 +111,18 @@ impl DeltaCache {
     ) -> Result<Cached> {
         self.cache.get_or_insert_async(key, load).await
     }
+
+    /// The same of bytes, for threads that decode.
+    pub(crate) fn get_or_decode(&self, key: &Key, decode: impl FnOnce() -> Result<Bytes>) -> Result<Bytes> {
+        match self.cache.get_or_insert_with(key, || decode().map(Cached::Block))? {
+            Cached::Block(bytes) => Ok(bytes),
+            _ => Err(Error::corrupt("a block and an index page claim the same place")),
+        }
+    }
 }
 
 impl Default for DeltaCache {
-    /// 64 MiB.
+    /// 256 MiB. Whoever opens many files at once hands one cache to all of them.
     fn default() -> Self {
         Self::new(CAPACITY_BYTES)
     }

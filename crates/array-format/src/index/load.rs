@@ -71,13 +71,13 @@ impl Version {
     fn page_key(&self, r: &PageRef) -> Result<Key> {
         let write_id = self.entry(r.object)?.write_id;
         let (object, offset, stored_bytes, checksum) = (r.object, r.offset, r.stored_bytes, r.checksum);
-        Ok(Key { write_id, object, offset, stored_bytes, checksum, fingerprint: 0 })
+        Ok(Key { write_id, object, offset, stored_bytes, checksum, fingerprint: 0, frame: 0 })
     }
 
     pub(crate) fn block_key(&self, b: &BlockMeta) -> Result<Key> {
         let write_id = self.entry(b.id.object)?.write_id;
         let (object, offset, stored_bytes, checksum) = (b.id.object, b.offset, b.stored_bytes, b.checksum);
-        Ok(Key { write_id, object, offset, stored_bytes, checksum, fingerprint: b.fingerprint() })
+        Ok(Key { write_id, object, offset, stored_bytes, checksum, fingerprint: b.fingerprint(), frame: 0 })
     }
 
     /// An object of this version, open.

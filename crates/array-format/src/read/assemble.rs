@@ -17,7 +17,7 @@ use bytes::Bytes;
 use rayon::prelude::*;
 
 use super::fetch::{Stretch, slice};
-use super::frames::{self, Frames, Stored};
+use super::frames::{self, Frames, Needed, Stored};
 use super::view::{ChunkSource, FoundArray, View};
 use crate::index::Version;
 use crate::layer::object::PinnedObject;
@@ -43,7 +43,7 @@ enum Loaded {
     Unwritten,
     /// The decoded block that holds the chunk.
     Block(ChunkRef, Bytes),
-    Frames(Arc<BlockMeta>, Stored),
+    Frames(Arc<BlockMeta>, Stored, Needed),
 }
 
 /// Where fixed-size elements are put: the values, and a byte an element for the mask.
@@ -316,28 +316,40 @@ impl Version {
             .collect()
     }
 
-    /// Loads what is needed of framed blocks: all of a small one; of a large one its table first, then its frames. What can be read
+    /// Loads what the cache lacks of framed blocks: all of a small one; of a large one its table first, then its frames. What can be read
     /// without waiting is left to those who decode.
     async fn load_frames(&self, schema: &ArraySchema, wanted: &[(&ChunkRef, &Piece)]) -> Result<Vec<Loaded>> {
-        let mut objects: HashMap<ObjectId, PinnedObject> = HashMap::new();
-        for (c, _) in wanted {
+        let mut objects: HashMap<ObjectId, Option<PinnedObject>> = HashMap::new();
+        let mut plans = Vec::with_capacity(wanted.len());
+        for (c, piece) in wanted {
             let id = c.block.id.object;
-            if let Entry::Vacant(place) = objects.entry(id) {
-                place.insert(self.pinned(id).await.map_err(|e| self.in_file(e))?);
-            }
-        }
-        let now = |c: &ChunkRef| objects.get(&c.block.id.object).filter(|o| o.reads_now());
-        let later: Vec<(&ChunkRef, &Piece)> = wanted.iter().filter(|w| now(w.0).is_none()).copied().collect();
-        let mut fetched = self.fetch_frames(schema, &later).await?.into_iter();
-        let loaded = wanted.iter().map(|(c, _)| {
-            let stored = match now(c) {
-                Some(object) => {
-                    self.check_inside(c.block.id.object, c.block.offset..c.block.end())?;
-                    Stored::Now(object.clone())
+            self.check_inside(id, c.block.offset..c.block.end())?;
+            let now = match objects.entry(id) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => {
+                    let object = self.pinned(id).await.map_err(|e| self.in_file(e))?;
+                    place.insert(Some(object).filter(PinnedObject::reads_now))
                 }
-                None => fetched.next().ok_or_else(|| Error::corrupt("a block was not loaded"))?,
             };
-            Ok(Loaded::Frames(c.block.clone(), stored))
+            let needed = Needed::of(schema, &c.block, piece, now.is_none());
+            let needed = needed.map_err(|e| self.at_block(e, &c.block))?;
+            let stored = match self.cached_frames(&c.block, &needed)? {
+                Some(frames) => Some(Stored::Decoded(frames)),
+                None => now.clone().map(Stored::Now),
+            };
+            plans.push((needed, stored));
+        }
+        let later: Vec<(&BlockMeta, &Piece, &Needed)> = wanted
+            .iter()
+            .zip(&plans)
+            .filter(|(_, (_, stored))| stored.is_none())
+            .map(|((c, piece), (needed, _))| (&*c.block, *piece, needed))
+            .collect();
+        let mut fetched = self.fetch_frames(schema, &later).await?.into_iter();
+        let loaded = wanted.iter().zip(plans).map(|((c, _), (needed, stored))| {
+            let stored = stored.or_else(|| fetched.next());
+            let stored = stored.ok_or_else(|| Error::corrupt("a block was not loaded"))?;
+            Ok(Loaded::Frames(c.block.clone(), stored, needed))
         });
         loaded.collect()
     }
@@ -345,30 +357,25 @@ impl Version {
     async fn fetch_frames(
         &self,
         schema: &ArraySchema,
-        wanted: &[(&ChunkRef, &Piece)],
+        wanted: &[(&BlockMeta, &Piece, &Needed)],
     ) -> Result<Vec<Stored>> {
-        let size = schema.dtype.fixed_size_bytes().unwrap_or(0);
         let first: Vec<Stretch> = wanted
             .iter()
-            .map(|(c, p)| {
-                let b = &c.block;
-                let table = framed::table_bytes(schema, p.elements, b.frame_bytes).min(b.stored_bytes);
-                let part = p.overlap.span();
-                let partial = part.end - part.start < p.elements as u64;
-                let len = if partial && b.stored_bytes > WHOLE_BLOCK_BYTES { table } else { b.stored_bytes };
+            .map(|(b, p, needed)| {
+                let part = b.stored_bytes > WHOLE_BLOCK_BYTES && needed.is_part_of(schema, b, p);
+                let table = framed::table_bytes(schema, p.elements, b.frame_bytes);
+                let len = if part { table } else { b.stored_bytes };
                 Stretch { object: b.id.object, range: b.offset..b.offset.saturating_add(len) }
             })
             .collect();
         let firsts = self.fetch(&first).await?;
         let mut tables = Vec::new();
         let mut second = Vec::new();
-        for ((c, p), bytes) in wanted.iter().zip(&firsts) {
-            let b = &c.block;
+        for ((b, p, needed), bytes) in wanted.iter().zip(&firsts) {
             let table = frames::table(schema, p.elements, b, bytes).map_err(|e| self.at_block(e, b))?;
             let mut parts = Vec::new();
             if (bytes.len() as u64) < b.stored_bytes {
-                let frames = frames::touched(&table, &p.overlap.to_dense(), size, b.frame_bytes);
-                parts = frames::stretches(frames.into_iter().chain(table.mask()), 0);
+                parts = frames::stretches(needed.frames(&table), 0);
                 second.extend(parts.iter().map(|part| Stretch {
                     object: b.id.object,
                     range: b.offset + part.start..b.offset + part.end,
@@ -417,9 +424,9 @@ impl Version {
                 };
                 put().map_err(|e| self.at_block(e, &chunk.block))
             }
-            Loaded::Frames(block, stored) => {
-                let frames = Frames { schema, block, piece };
-                frames.put(self, stored, &plan, target, size).map_err(|e| self.at_block(e, block))
+            Loaded::Frames(block, stored, needed) => {
+                let frames = Frames { schema, block, piece, needed };
+                frames.put(self, stored, &plan, target).map_err(|e| self.at_block(e, block))
             }
         }
     }
