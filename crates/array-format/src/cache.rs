@@ -4,7 +4,6 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use array_format_core::{Error, Result};
 use array_format_core::address::ObjectId;
 use array_format_core::format::attributes::AttributesPage;
 use array_format_core::format::chunks::ChunksPage;
@@ -12,6 +11,7 @@ use array_format_core::format::directory::Directory;
 use array_format_core::format::nodes::NodesPage;
 use array_format_core::format::statistics::StatisticsPage;
 use array_format_core::format::trailer::Id;
+use array_format_core::{Error, Result};
 use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;

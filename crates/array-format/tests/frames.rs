@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use array_format::storage::{InMemoryStorage, LocalStorage, Storage};
-use array_format::{ArrayDefinition, ArrayFile, FileConfig, NoCompression, blocking::wait};
+use array_format::{
+    ArrayDefinition, ArrayFile, DeltaCache, FileConfig, IntoStorage, NoCompression, blocking::wait,
+};
 use ndarray::{Array3, ArrayD, Axis, Slice};
 use proptest::prelude::*;
 
@@ -63,11 +65,13 @@ fn any_region_of_framed_chunks_is_a_slice_of_the_whole() {
     let local: Arc<dyn Storage> = Arc::new(LocalStorage::new(folder.path()));
     let memory: Arc<dyn Storage> = Arc::new(InMemoryStorage::new());
     let small = || FileConfig::new(NoCompression).with_frame_bytes(2048);
-    let files = [written(local, small(), false), written(memory, small(), false)];
+    // One cache holds everything, the other hardly anything.
+    let forgets = || small().with_cache(DeltaCache::new(50_000));
+    let files = [written(local, small(), false), written(memory, forgets(), false)];
     let folder = tempfile::tempdir().unwrap();
     let local: Arc<dyn Storage> = Arc::new(LocalStorage::new(folder.path()));
     let memory: Arc<dyn Storage> = Arc::new(InMemoryStorage::new());
-    let nullable = [written(local, FileConfig::default(), true), written(memory, small(), true)];
+    let nullable = [written(local, forgets(), true), written(memory, small(), true)];
     let all = data();
     let some = all.map(|v| (*v > 5_000_000.0).then_some(*v));
     proptest!(ProptestConfig::with_cases(300), |(region in region())| {
@@ -106,5 +110,30 @@ fn a_series_reads_only_the_frames_that_hold_it() {
         let after = file.counters();
         let (bytes, table) = (after.bytes - before.bytes, 12 * 800 + 4);
         assert_eq!(bytes, table + 8 * 1600, "{path}");
+        // Its neighbours lie in the same frames, which are decoded.
+        wait(file.read_array::<f32>("v", vec![0, 4, 7], vec![8, 2, 1])).unwrap();
+        let again = file.counters();
+        assert_eq!(
+            (again.bytes, again.decoded_blocks, again.cache_hits),
+            (after.bytes, after.decoded_blocks, after.cache_hits + 1),
+            "{path}"
+        );
+    }
+}
+
+/// What a disk gives again at once is not worth memory; what takes requests is.
+#[test]
+fn frames_that_are_read_as_a_whole_are_kept_only_where_it_takes_a_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let local: Arc<dyn Storage> = Arc::new(LocalStorage::new(folder.path()));
+    let remote: Arc<dyn Storage> = Arc::new(object_store::memory::InMemory::new()).into_storage();
+    for (storage, decoded) in [(local, 2), (remote, 1)] {
+        let file = written(storage, FileConfig::default(), false);
+        let before = file.counters().decoded_blocks;
+        for _ in 0..2 {
+            let whole = wait(file.read_array::<f32>("v", vec![0; 3], vec![20, 60, 50])).unwrap();
+            assert_eq!(whole, slice(&data(), &[(0, 20, 1), (0, 60, 1), (0, 50, 1)]));
+        }
+        assert_eq!(file.counters().decoded_blocks - before, decoded);
     }
 }

@@ -105,7 +105,8 @@ impl Needed {
 
     /// Whether a part of the block will do.
     pub(super) fn is_part_of(&self, schema: &ArraySchema, block: &BlockMeta, piece: &Piece) -> bool {
-        self.partial || framed::frame_count(schema, piece.elements, block.frame_bytes) > self.numbers.len() as u64
+        self.partial
+            || framed::frame_count(schema, piece.elements, block.frame_bytes) > self.numbers.len() as u64
     }
 
     pub(super) fn frames<'t>(&self, table: &'t FrameTable) -> impl Iterator<Item = &'t Frame> {
@@ -217,9 +218,8 @@ impl Frames<'_> {
         };
         let codec = version.codec(self.block)?;
         let params = &self.block.codec.params;
-        let mask = |mask: &Frame| {
-            mask.decode_mask(&*codec, params, stored(&mask.stored)?, self.piece.elements)
-        };
+        let mask =
+            |mask: &Frame| mask.decode_mask(&*codec, params, stored(&mask.stored)?, self.piece.elements);
         let n = self.needed.numbers.len() - usize::from(table.mask().is_some());
         let frames = || self.needed.frames(table).take(n);
         let bytes = |frame: &Frame| frame.raw().end - frame.raw().start;
