@@ -29,12 +29,16 @@ use crate::index::Version;
 use crate::layer::{Head, Objects, open_head};
 use crate::storage::FinishMode;
 use crate::write::pending::Pending;
+use crate::write::pool::free;
 use crate::write::sink::LayerSink;
 use maintain::Maintenance;
 use publish::{Found, Outcome};
 
 /// Commits of others that a flush works its way around before it gives up.
 const ROUNDS: usize = 32;
+
+/// Changed nodes from which on what a commit leaves behind is freed elsewhere.
+const MANY_NODES: usize = 10_000;
 
 /// A commit that was tried.
 #[derive(Debug, Clone)]
@@ -191,6 +195,10 @@ impl ArrayFile {
                     let head = Head { file_id, footer: Arc::new(built.footer), base, base_tag };
                     self.committed(&attempt, Version { head: Arc::new(head), ..version });
                     tracing::debug!(version = number, "committed");
+                    // Many pieces of memory: a tenth of the time of a flush of 10^5 arrays.
+                    if attempt.pending.nodes.len() > MANY_NODES {
+                        free(attempt);
+                    }
                     return Ok(number);
                 }
                 Outcome::Collected(newest) => {

@@ -8,7 +8,7 @@ pub(crate) mod mover;
 pub(crate) mod pack;
 pub(crate) mod paged;
 pub(crate) mod pending;
-mod pool;
+pub(crate) mod pool;
 pub(crate) mod sink;
 pub(crate) mod small_map;
 pub(crate) mod spill;

@@ -16,6 +16,14 @@ static POOL: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
     named.build().inspect_err(|e| tracing::warn!(error = %e, "no threads to encode with")).ok()
 });
 
+/// Frees something large on another thread.
+pub(crate) fn free<T: Send + 'static>(value: T) {
+    match &*POOL {
+        Some(pool) => pool.spawn(move || drop(value)),
+        None => drop(value),
+    }
+}
+
 /// Work that was handed over, or done.
 #[derive(Debug)]
 pub(super) enum Running<R> {
