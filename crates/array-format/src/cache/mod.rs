@@ -1,10 +1,15 @@
 //! A cache of decoded blocks and index pages that many files share.
 
+#[cfg(feature = "disk-cache")]
+mod disk;
+
 use std::fmt;
 use std::future::Future;
+use std::ops::Range;
 use std::sync::Arc;
 
 use array_format_core::address::ObjectId;
+use array_format_core::footer::ObjectEntry;
 use array_format_core::format::attributes::AttributesPage;
 use array_format_core::format::chunks::ChunksPage;
 use array_format_core::format::directory::Directory;
@@ -76,13 +81,60 @@ impl Weighter<Key, Cached> for Weight {
 #[derive(Clone)]
 pub struct DeltaCache {
     cache: Arc<Cache<Key, Cached, Weight>>,
+    #[cfg(feature = "disk-cache")]
+    disk: Option<Arc<disk::DiskTier>>,
 }
 
 impl DeltaCache {
     /// A cache of at most `capacity_bytes`, about.
     pub fn new(capacity_bytes: u64) -> Self {
         let items = usize::try_from(capacity_bytes / (32 << 10)).unwrap_or(1 << 20).clamp(16, 1 << 20);
-        Self { cache: Arc::new(Cache::with_weighter(items, capacity_bytes, Weight)) }
+        Self {
+            cache: Arc::new(Cache::with_weighter(items, capacity_bytes, Weight)),
+            #[cfg(feature = "disk-cache")]
+            disk: None,
+        }
+    }
+
+    /// The same with a second tier: what files read over a network is kept in a folder of a local disk, as it is stored, up to a number of
+    /// bytes, for later processes too. Files on local disks and in memory leave it alone.
+    ///
+    /// The pages in it have 128 KiB; reads that bring one ask for all of it. Several processes may use one folder at the same time; each
+    /// has a part of its own then, of the full size. Opening reads what is in the folder, which takes about a second for 10 GiB, and blocks.
+    ///
+    /// A process that is killed loses what it did not write yet, [`sync`](Self::sync) waits for it. Damage on that disk is noticed, and what
+    /// was damaged is fetched again.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if `capacity_bytes` is less than 16 MiB; `Unavailable` if the folder cannot be made or written.
+    #[cfg(feature = "disk-cache")]
+    pub fn with_disk(mut self, folder: impl AsRef<std::path::Path>, capacity_bytes: u64) -> Result<Self> {
+        self.disk = Some(Arc::new(disk::DiskTier::open(folder.as_ref(), capacity_bytes)?));
+        Ok(self)
+    }
+
+    /// Waits until the tier on disk holds what was read so far. Does nothing without one.
+    pub async fn sync(&self) {
+        #[cfg(feature = "disk-cache")]
+        if let Some(disk) = &self.disk {
+            disk.sync().await;
+        }
+    }
+
+    /// Bytes of an object behind a network, which `fetch` brings: through the tier on disk, if there is one.
+    pub(crate) async fn read_through<F: Future<Output = Result<Bytes>>>(
+        &self,
+        object: &ObjectEntry,
+        range: Range<u64>,
+        fetch: impl Fn(Range<u64>) -> F,
+    ) -> Result<Bytes> {
+        #[cfg(feature = "disk-cache")]
+        if let Some(disk) = &self.disk {
+            return disk.read(object.write_id, object.object_bytes, range, fetch).await;
+        }
+        #[cfg(not(feature = "disk-cache"))]
+        let _ = object;
+        fetch(range).await
     }
 
     /// Bytes that are held now, about.
@@ -93,6 +145,11 @@ impl DeltaCache {
     /// Forgets everything. Readers are not disturbed: what they hold stays valid.
     pub fn clear(&self) {
         self.cache.clear();
+    }
+
+    /// Bytes that it may hold.
+    pub(crate) fn capacity_bytes(&self) -> u64 {
+        self.cache.capacity()
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<Cached> {
