@@ -7,12 +7,15 @@ target=${CARGO_TARGET_DIR:-target}
 
 fmt() {
   cargo fmt --all --check
-  cargo fmt --check --manifest-path fuzz/Cargo.toml
+  local crate
+  for crate in fuzz benchmarks benchmarks/small benchmarks/stores; do cargo fmt --check --manifest-path "$crate/Cargo.toml"; done
 }
 lint() { cargo clippy --locked --workspace --all-targets -- -D warnings; }
 doc() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps; }
 deny() { scripts/deny.sh; }
 wasm() { scripts/wasm-check.sh; }
+
+instructions() { scripts/instructions.sh; }
 
 examples() { # each of them is registered under the name of its file
   local file
@@ -26,6 +29,14 @@ python() { # the reader written from docs/format.md alone; `af import` against n
   scripts/python-env.sh
   cargo build --locked -p array-format-cli
   AF="$target/debug/af" .venv/bin/python -m pytest -q tests/python_reader tests/roundtrip
+}
+
+servers() { # object stores and web servers on the loopback
+  # Of the others, those that do again on servers what they do on disk.
+  scripts/servers.sh bash -euo pipefail -c '
+    cargo test --locked -p array-format --test servers
+    cargo test --locked -p array-format -p array-format-torture --test never --test torture -- helps_to_keep lost_on
+  '
 }
 
 # Only where it is named: builds with a sanitizer double the time of all the others.
@@ -44,10 +55,10 @@ tests() {
 }
 
 stages=("$@")
-[ $# -gt 0 ] || stages=(fmt lint doc deny wasm examples python tests)
+[ $# -gt 0 ] || stages=(fmt lint doc deny wasm instructions examples python servers tests)
 trap '[ $? = 0 ] || echo "== $stage failed"' EXIT
 for stage in "${stages[@]}"; do
-  case $stage in fmt | lint | doc | deny | wasm | examples | python | tests | fuzz) ;; *) echo "no stage $stage" >&2; exit 2 ;; esac
+  case $stage in fmt | lint | doc | deny | wasm | instructions | examples | python | servers | tests | fuzz) ;; *) echo "no stage $stage" >&2; exit 2 ;; esac
   echo "== $stage"
   start=$SECONDS
   "$stage"

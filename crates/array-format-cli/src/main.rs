@@ -8,10 +8,13 @@ mod commands;
 mod import;
 mod print;
 mod slice;
+mod stores;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use self::stores::{StoreArguments, Stores};
 
 /// Many n-dimensional arrays in one file.
 #[derive(Debug, Parser)]
@@ -19,6 +22,8 @@ use clap::{Parser, Subcommand};
 struct Arguments {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    stores: StoreArguments,
 }
 
 #[derive(Debug, Subcommand)]
@@ -53,26 +58,35 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
-        Command::Import(c) => c.run(),
-        Command::Ls(c) => c.run(),
-        Command::Info(c) => c.run(),
-        Command::Cat(c) => c.run(),
-        Command::Set(c) => c.run(),
-        Command::Stats(c) => c.run(),
-        Command::Log(c) => c.run(),
-        Command::Compact(c) => c.run(),
-        Command::Gc(c) => c.run(),
-        Command::Tag(c) => c.run(),
-        Command::Verify(c) => c.run(),
-        Command::Repair(c) => c.run(),
-        Command::Dump(c) => c.run(),
-    };
+    let arguments = Arguments::parse();
+    let result = arguments.stores.open().and_then(|stores| {
+        let code = run(arguments.command, &stores);
+        stores.close();
+        code
+    });
     match result {
         Ok(code) => code,
         Err(e) => {
             eprintln!("af: {e}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn run(command: Command, stores: &Stores) -> array_format::Result<ExitCode> {
+    match command {
+        Command::Import(c) => c.run(stores),
+        Command::Ls(c) => c.run(stores),
+        Command::Info(c) => c.run(stores),
+        Command::Cat(c) => c.run(stores),
+        Command::Set(c) => c.run(stores),
+        Command::Stats(c) => c.run(stores),
+        Command::Log(c) => c.run(stores),
+        Command::Compact(c) => c.run(stores),
+        Command::Gc(c) => c.run(stores),
+        Command::Tag(c) => c.run(stores),
+        Command::Verify(c) => c.run(stores),
+        Command::Repair(c) => c.run(stores),
+        Command::Dump(c) => c.run(stores),
     }
 }

@@ -33,7 +33,7 @@ pub struct Options {
     /// The program whose commands `writer`, `reader` and `keeper` are started.
     pub program: PathBuf,
     /// The file; it must not be there.
-    pub path: PathBuf,
+    pub path: String,
     /// Threads or processes. Clones of a handle are threads.
     pub place: Place,
     /// What they do to each other.
@@ -87,7 +87,7 @@ type Written = Result<(Vec<Acknowledged>, Met)>;
 /// The first thing that is not as it should be.
 pub fn run(options: &Options) -> Result<Report> {
     let start = Instant::now();
-    let mut file = wait(ArrayFile::create_path(&options.path, config()))?;
+    let mut file = wait(ArrayFile::create_url(&options.path, config()))?;
     match options.form {
         Form::Overlap => counters::setup(&mut file)?,
         Form::Disjoint | Form::Clones => owned::setup(&mut file, options.writers)?,
@@ -97,7 +97,7 @@ pub fn run(options: &Options) -> Result<Report> {
         let (o, stop) = (options.clone(), stop.clone());
         std::thread::spawn(move || reader::run(&o.path, o.form, o.writers, o.seed, &stop))
     };
-    let path = options.path.display().to_string();
+    let path = options.path.clone();
     let start_child = |what: &[&str]| {
         let arguments: Vec<String> = what.iter().map(|s| (*s).to_owned()).collect();
         Child::start(&options.program, &arguments)
@@ -142,7 +142,7 @@ fn threads(options: &Options, file: &ArrayFile) -> Result<Vec<Written>> {
         let o = options.clone();
         let mut file = match o.form {
             Form::Clones => file.clone(),
-            Form::Disjoint | Form::Overlap => wait(ArrayFile::open_path(&o.path, config()))?,
+            Form::Disjoint | Form::Overlap => wait(ArrayFile::open_url(&o.path, config()))?,
         };
         threads.push(std::thread::spawn(move || {
             let mut all = Vec::new();
@@ -173,7 +173,7 @@ fn numbers(lines: &[String]) -> Result<Vec<u64>> {
 /// Compares the file with what was acknowledged. Returns the newest version.
 fn check(options: &Options, all: &[Acknowledged]) -> Result<u64> {
     let Options { form, writers, commits, .. } = *options;
-    let mut file = wait(ArrayFile::open_path(&options.path, config()))?;
+    let mut file = wait(ArrayFile::open_url(&options.path, config()))?;
     ensure!(all.len() as u64 == writers * commits, "{} commits were acknowledged", all.len());
     let found = reader::commits(&file.snapshot(), form, writers)??;
     ensure!(found.iter().all(|n| *n == commits), "of {commits} commits each, {found:?} are there");

@@ -1,6 +1,5 @@
 //! Compacts and collects beside the writers.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -30,10 +29,10 @@ impl std::ops::AddAssign for Kept {
 ///
 /// # Errors
 /// All but being outrun.
-pub fn run(path: &Path, keep: bool, seed: u64, stop: &AtomicBool) -> Result<Kept> {
+pub fn run(path: &str, keep: bool, seed: u64, stop: &AtomicBool) -> Result<Kept> {
     let mut dice = Dice::new(seed);
     let mut kept = Kept::default();
-    let mut file = wait(ArrayFile::open_path(path, config()))?;
+    let mut file = wait(ArrayFile::open_url(path, config()))?;
     while !stop.load(Ordering::Relaxed) {
         let options = CompactOptions::default();
         let (what, done) = match dice.roll(if keep { 3 } else { 6 }) {

@@ -21,7 +21,7 @@ pub struct Options {
     /// The program whose command `victim` is started.
     pub program: PathBuf,
     /// The file; it must not be there.
-    pub path: PathBuf,
+    pub path: String,
     /// How often to kill.
     pub kills: u64,
     /// Decides everything but the moment of the kill.
@@ -108,7 +108,7 @@ struct World<'a> {
 /// The first thing that is not as it should be.
 pub fn run(options: &Options) -> Result<Report> {
     let start = Instant::now();
-    wait(ArrayFile::create_path(&options.path, config()))?;
+    wait(ArrayFile::create_url(&options.path, config()))?;
     let mut world = World {
         options,
         dice: Dice::new(options.seed),
@@ -130,7 +130,7 @@ pub fn run(options: &Options) -> Result<Report> {
 impl World<'_> {
     /// Starts a victim, and kills it.
     fn victim(&mut self) -> Result<Told> {
-        let path = self.options.path.display().to_string();
+        let path = self.options.path.clone();
         let arguments =
             ["victim".into(), path, self.options.seed.to_string(), self.dice.number().to_string()];
         let mode = self.dice.roll(8);
@@ -179,7 +179,7 @@ impl World<'_> {
         self.acknowledged = told.commit.unwrap_or(self.acknowledged);
         let begun = told.begun.as_deref().unwrap_or_default();
         let path = &self.options.path;
-        let mut file = wait(ArrayFile::open_path(path, config()))?;
+        let mut file = wait(ArrayFile::open_url(path, config()))?;
         let version = file.version();
         let seq = self.content(&file.snapshot())?;
         let (acknowledged, at) = self.acknowledged;
@@ -203,7 +203,7 @@ impl World<'_> {
         if self.report.kills.is_multiple_of(3) {
             self.tidy(&mut file)?;
         }
-        let file = wait(ArrayFile::open_path(path, config()))?;
+        let file = wait(ArrayFile::open_url(path, config()))?;
         ensure!(self.content(&file.snapshot())? == seq + 1, "the commit after the kill is not there");
         // With it, a reader that has read nothing yet but the root, or everything.
         let snapshot = file.snapshot();
@@ -211,7 +211,7 @@ impl World<'_> {
         if self.dice.roll(2) == 0 {
             self.content(&file.snapshot())?;
         } else {
-            let cold = wait(ArrayFile::open_path(path, config()))?;
+            let cold = wait(ArrayFile::open_url(path, config()))?;
             self.pinned.push(Pinned { snapshot: cold.snapshot(), seq: seq + 1 });
         }
         Ok(())

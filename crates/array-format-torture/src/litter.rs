@@ -6,6 +6,7 @@ use std::path::Path;
 use array_format::ArrayFile;
 use array_format::ObjectId;
 use array_format::blocking::wait;
+use array_format::storage::StoreOptions;
 
 use crate::Result;
 
@@ -14,7 +15,7 @@ use crate::Result;
 ///
 /// # Errors
 /// If the folder or the file cannot be read.
-pub(crate) fn litter(path: &Path, file: &ArrayFile, waiting: bool) -> Result<Vec<String>> {
+pub(crate) fn litter(path: &str, file: &ArrayFile, waiting: bool) -> Result<Vec<String>> {
     let mut needed = BTreeSet::new();
     let versions = wait(file.versions())?.into_iter().map(|v| v.version);
     for version in versions.chain(file.tags().into_values()) {
@@ -22,28 +23,46 @@ pub(crate) fn litter(path: &Path, file: &ArrayFile, waiting: bool) -> Result<Vec
         needed.insert(ObjectId::Layer(version));
         needed.extend(footer.objects.iter().map(|o| o.id));
     }
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let sidecars = format!("{name}.layers");
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(path.parent().unwrap_or(path))? {
-        found.push(entry?.file_name().to_string_lossy().into_owned());
-    }
-    found.retain(|n| *n != name && *n != sidecars);
-    if let Ok(entries) = std::fs::read_dir(path.with_file_name(&sidecars)) {
-        for entry in entries {
-            let entry = entry?.file_name().to_string_lossy().into_owned();
-            let parts: Vec<&str> = entry.split('.').collect();
-            let known = match parts[..] {
-                [_, number, "layer"] => number.parse().is_ok_and(|n| needed.contains(&ObjectId::Layer(n))),
-                [_, id, "blocks"] => waiting || is_joined(&needed, id),
-                _ => false,
-            };
-            if !known {
-                found.push(format!("{sidecars}/{entry}"));
-            }
+    let (name, mut found, sidecars) = match path.contains("://") {
+        true => on_store(path)?,
+        false => on_disk(Path::new(path))?,
+    };
+    let folder = format!("{name}.layers");
+    found.retain(|n| *n != name && *n != folder);
+    for entry in sidecars {
+        let parts: Vec<&str> = entry.split('.').collect();
+        let known = match parts[..] {
+            [_, number, "layer"] => number.parse().is_ok_and(|n| needed.contains(&ObjectId::Layer(n))),
+            [_, id, "blocks"] => waiting || is_joined(&needed, id),
+            _ => false,
+        };
+        if !known {
+            found.push(format!("{folder}/{entry}"));
         }
     }
     Ok(found)
+}
+
+/// The name of a file, the names beside it, and those in its folder of layers.
+type Names = (String, Vec<String>, Vec<String>);
+
+/// All of them, also those that the storage keeps to itself.
+fn on_disk(path: &Path) -> Result<Names> {
+    let names = |folder: &Path| -> std::io::Result<Vec<String>> {
+        std::fs::read_dir(folder)?.map(|e| Ok(e?.file_name().to_string_lossy().into_owned())).collect()
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let sidecars = names(&path.with_file_name(format!("{name}.layers"))).unwrap_or_default();
+    Ok((name, names(path.parent().unwrap_or(path))?, sidecars))
+}
+
+fn on_store(url: &str) -> Result<Names> {
+    let place = StoreOptions::default().place(url)?;
+    let (folder, name) = place.path.rsplit_once('/').unwrap_or(("", &place.path));
+    let names = |folder: &str| -> Result<Vec<String>> {
+        Ok(wait(place.storage.list(folder))?.into_iter().map(|e| e.name).collect())
+    };
+    Ok((name.to_owned(), names(folder)?, names(&format!("{}.layers", place.path))?))
 }
 
 fn is_joined(needed: &BTreeSet<ObjectId>, hex: &str) -> bool {

@@ -1,7 +1,6 @@
 //! The command `torture`: the processes that are killed and that compete, and the two programs that start and check them.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command")]
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use array_format::ArrayFile;
@@ -24,8 +23,8 @@ struct Arguments {
 enum Command {
     /// Kills a process that commits and compacts, again and again, and checks what it left.
     Kill {
-        /// The file to make.
-        path: PathBuf,
+        /// The file to make: a path, or a URL whose store is found through the environment.
+        path: String,
         /// How often.
         #[arg(long, default_value_t = 25)]
         kills: u64,
@@ -35,8 +34,8 @@ enum Command {
     },
     /// Lets many writers work on one file.
     Contest {
-        /// The file to make.
-        path: PathBuf,
+        /// The file to make: a path, or a URL whose store is found through the environment.
+        path: String,
         /// disjoint, overlap or clones.
         #[arg(long, default_value = "disjoint")]
         form: Form,
@@ -58,17 +57,17 @@ enum Command {
     },
     /// Works until it is killed.
     #[command(hide = true)]
-    Victim { path: PathBuf, seed: u64, dice: u64 },
+    Victim { path: String, seed: u64, dice: u64 },
     /// Commits, and says so.
     #[command(hide = true)]
-    Writer { path: PathBuf, form: Form, writer: u64, commits: u64, seed: u64 },
+    Writer { path: String, form: Form, writer: u64, commits: u64, seed: u64 },
     /// Reads until its input ends.
     #[command(hide = true)]
-    Reader { path: PathBuf, form: Form, writers: u64, seed: u64 },
+    Reader { path: String, form: Form, writers: u64, seed: u64 },
     /// Compacts and collects until its input ends.
     #[command(hide = true)]
     Keeper {
-        path: PathBuf,
+        path: String,
         #[arg(action = clap::ArgAction::Set)]
         keep: bool,
         seed: u64,
@@ -106,7 +105,7 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Victim { path, seed, dice } => victim::run(&path, seed, dice)?,
         Command::Writer { path, form, writer, commits, seed } => {
-            let mut file = wait(ArrayFile::open_path(path, config()))?;
+            let mut file = wait(ArrayFile::open_url(&path, config()))?;
             let met = writer::run(&mut file, form, writer, commits, seed, |a| say(&a.to_string()))?;
             say(&format!("{} {} {}", met.conflicts, met.outrun, met.expired))?;
         }

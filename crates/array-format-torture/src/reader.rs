@@ -1,7 +1,6 @@
 //! A reader beside the writers: every version that it meets must be whole.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use array_format::blocking::wait;
@@ -78,21 +77,21 @@ impl Reader {
 ///
 /// # Errors
 /// Whatever is not whole, and all that reading may not say.
-pub fn run(path: &Path, form: Form, writers: u64, seed: u64, stop: &AtomicBool) -> Result<Read> {
+pub fn run(path: &str, form: Form, writers: u64, seed: u64, stop: &AtomicBool) -> Result<Read> {
     let mut dice = Dice::new(seed);
     let mut reader = Reader { form, writers, seen: BTreeMap::new(), read: Read::default() };
-    let mut file = wait(ArrayFile::open_path(path, config()))?;
+    let mut file = wait(ArrayFile::open_url(path, config()))?;
     let mut held: Vec<Snapshot> = Vec::new();
     let mut newest = 0;
     loop {
         let last = stop.load(Ordering::Relaxed);
         match dice.roll(6) {
-            0 => file = wait(ArrayFile::open_path(path, config())).map_err(|e| format!("open: {e}"))?,
+            0 => file = wait(ArrayFile::open_url(path, config())).map_err(|e| format!("open: {e}"))?,
             1..=3 => {
                 wait(file.refresh()).map_err(|e| format!("refresh: {e}"))?;
             }
             // Held while others go on, without having read anything but its root.
-            4 => held.push(wait(ArrayFile::open_path(path, config()))?.snapshot()),
+            4 => held.push(wait(ArrayFile::open_url(path, config()))?.snapshot()),
             _ => {
                 let version = dice.roll(file.version() + 1);
                 match wait(file.at(version)) {

@@ -2,8 +2,6 @@
 //!
 //! A `begin` line comes before the work, the line that acknowledges it after the library has returned.
 
-use std::path::Path;
-
 use array_format::blocking::wait;
 use array_format::{ArrayFile, CompactOptions, GcOptions};
 
@@ -18,8 +16,8 @@ pub const TAGS: [&str; 3] = ["t0", "t1", "t2"];
 ///
 /// # Errors
 /// Whatever goes wrong: nothing may.
-pub fn run(path: &Path, seed: u64, dice: u64) -> Result<()> {
-    let mut file = wait(ArrayFile::open_path(path, config()))?;
+pub fn run(path: &str, seed: u64, dice: u64) -> Result<()> {
+    let mut file = wait(ArrayFile::open_url(path, config()))?;
     let (mut seq, sum, model) = Model::read(&file.snapshot())?;
     let mut timeline = Timeline::new(seed);
     ensure!(timeline.sum(seq) == sum && model.sum() == sum, "commit {seq} is not what it should be");
@@ -37,7 +35,7 @@ pub fn run(path: &Path, seed: u64, dice: u64) -> Result<()> {
                 say("collection")?;
             }
             4 => tag(&mut file, &mut dice)?,
-            5 => file = wait(ArrayFile::open_path(path, config()))?,
+            5 => file = wait(ArrayFile::open_url(path, config()))?,
             _ => {
                 let changes = timeline.next(seq);
                 seq += 1;
@@ -69,10 +67,10 @@ fn tag(file: &mut ArrayFile, dice: &mut Dice) -> Result<()> {
     say("tag")
 }
 
-fn commit(path: &Path, file: &mut ArrayFile, changes: &Changes, seq: u64, detach: bool) -> Result<()> {
+fn commit(path: &str, file: &mut ArrayFile, changes: &Changes, seq: u64, detach: bool) -> Result<()> {
     say(&format!("begin commit {seq}"))?;
     if detach && changes.can_be_detached() {
-        let mut worker = wait(ArrayFile::open_path(path, config()))?;
+        let mut worker = wait(ArrayFile::open_url(path, config()))?;
         changes.make(&mut worker)?;
         let receipt = wait(worker.detach())?;
         say("detached")?;

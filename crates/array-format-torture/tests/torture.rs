@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
 
 use std::path::PathBuf;
+use std::process::Command;
 
+use array_format_testkit::servers;
 use array_format_torture::contest::Place;
 use array_format_torture::writer::Form;
 use array_format_torture::{contest, killer, scale};
@@ -20,7 +22,7 @@ fn folder() -> tempfile::TempDir {
 #[test]
 fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
     let (folder, seed) = (folder(), killer::any_seed());
-    let path = folder.path().join("run.af");
+    let path = folder.path().join("run.af").display().to_string();
     let options = killer::Options { program: program(), path, kills: scale("AF_KILLS", 25), seed };
     match killer::run(&options) {
         Ok(report) => println!("{report}"),
@@ -30,7 +32,7 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
 
 fn compete(place: Place, form: Form, writers: u64, keep: bool, commits: u64) {
     let (folder, seed) = (folder(), killer::any_seed());
-    let path = folder.path().join("run.af");
+    let path = folder.path().join("run.af").display().to_string();
     let commits = scale("AF_COMMITS", commits);
     let options = contest::Options { program: program(), path, place, form, writers, commits, keep, seed };
     match contest::run(&options) {
@@ -87,4 +89,31 @@ fn two_threads_on_clones_of_one_handle_and_all_of_their_history() {
 #[test]
 fn four_threads_on_clones_of_one_handle() {
     compete(Place::Threads, Form::Clones, 4, false, 15);
+}
+
+/// The short form on a server, where one runs. A process of its own, whose environment says where the server is.
+fn killed_on(server: &str) {
+    let Some((environment, bucket)) = servers::environment(server) else { return };
+    let url = format!("{bucket}/{}/run.af", servers::fresh("torture"));
+    let kills = scale("AF_REMOTE_KILLS", 15).to_string();
+    let run =
+        Command::new(program()).args(["kill", &url, "--kills", &kills]).envs(environment).output().unwrap();
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success(), "{url}: {said}\n{}", String::from_utf8_lossy(&run.stderr));
+    println!("{server}: {said}");
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_on_moto_when_the_process_is_killed() {
+    killed_on("MOTO");
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_on_seaweedfs_when_the_process_is_killed() {
+    killed_on("SEAWEEDFS");
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_on_azurite_when_the_process_is_killed() {
+    killed_on("AZURITE");
 }

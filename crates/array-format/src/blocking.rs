@@ -1,7 +1,8 @@
 //! Without `async`: a thin shell that waits for the futures of the rest of the crate.
 //!
-//! Local files and memory need no runtime: their futures never wait for anything but the disk. Remote stores need one; call
-//! [`wait`] from a thread that has entered it (`tokio::runtime::Handle::enter`), never from a task of it.
+//! Local files, memory, and stores that are named by URL need no runtime: their futures wait for the disk, or for threads of this crate's own. An
+//! `ObjectStore` of one's own that needs a runtime needs it here too; call [`wait`] from a thread that has entered it
+//! (`tokio::runtime::Handle::enter`), never from a task of it.
 //!
 //! ```
 //! use array_format::{ArrayFile, FileConfig, blocking::wait};

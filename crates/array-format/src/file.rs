@@ -13,7 +13,7 @@ use crate::index::Version;
 use crate::layer::{Head, Objects, open_head};
 use crate::read::View;
 use crate::snapshot::Snapshot;
-use crate::storage::{InMemoryStorage, IntoStorage, LocalStorage, Storage};
+use crate::storage::{InMemoryStorage, IntoStorage, LocalStorage, Place, Storage, StoreOptions};
 use crate::write::pending::Pending;
 use crate::write::spill::Spill;
 
@@ -127,6 +127,46 @@ impl ArrayFile {
     pub async fn open_path(path: impl AsRef<std::path::Path>, config: FileConfig) -> Result<Self> {
         let (storage, name) = LocalStorage::for_path(path)?;
         Self::open(storage, &name, config).await
+    }
+
+    /// Creates a file where a URL says: `s3://bucket/run.af`, `gs://`, `az://`, `file://`, `memory://`, or a path on this machine. Credentials are
+    /// found as the tools of each cloud find them. See [`StoreOptions`] for others, and [`ArrayFile::create`]. Needs no runtime.
+    ///
+    /// # Errors
+    /// As [`ArrayFile::create_at`] and [`StoreOptions::place`].
+    pub async fn create_url(url: &str, config: FileConfig) -> Result<Self> {
+        Self::create_at(StoreOptions::default().place(url)?, config).await
+    }
+
+    /// Opens the file that a URL names; also `https://`, read-only. See [`ArrayFile::create_url`] and [`ArrayFile::open`].
+    ///
+    /// # Errors
+    /// As [`ArrayFile::open_at`] and [`StoreOptions::place`].
+    pub async fn open_url(url: &str, config: FileConfig) -> Result<Self> {
+        Self::open_at(StoreOptions::default().place(url)?, config).await
+    }
+
+    /// Creates a file at a place. See [`ArrayFile::create`].
+    ///
+    /// # Errors
+    /// As [`ArrayFile::create`]; `Unsupported` where a store ignores conditions, and on web servers.
+    pub async fn create_at(place: Place, config: FileConfig) -> Result<Self> {
+        Self::create(place.storage, &place.path, config).await
+    }
+
+    /// Opens the file at a place. See [`ArrayFile::open`].
+    ///
+    /// # Errors
+    /// As [`ArrayFile::open`]; `InvalidArgument` if the path is a folder.
+    ///
+    /// # Cost
+    /// As [`ArrayFile::open`]; of a web server one request, since it lists nothing: the base is read, without layers beside it.
+    pub async fn open_at(place: Place, config: FileConfig) -> Result<Self> {
+        let opened = Self::open(place.storage.clone(), &place.path, config).await;
+        match opened {
+            Err(e) if e.kind() == ErrorKind::NotFound => Err(place.folder_error().await.unwrap_or(e)),
+            opened => opened,
+        }
     }
 
     async fn open_objects(objects: Objects, config: FileConfig) -> Result<Self> {

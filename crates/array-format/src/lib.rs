@@ -26,6 +26,8 @@ mod join;
 mod layer;
 mod read;
 mod repair;
+#[cfg(any(feature = "remote", feature = "disk-cache"))]
+mod runtime;
 mod snapshot;
 mod tags;
 mod verify;

@@ -137,3 +137,19 @@ fn frames_that_are_read_as_a_whole_are_kept_only_where_it_takes_a_request() {
         assert_eq!(file.counters().decoded_blocks - before, decoded);
     }
 }
+
+/// What is large beside the cache would only drive out what is of use, and take memory for nothing.
+#[test]
+fn a_large_read_leaves_the_cache_alone_also_over_a_network() {
+    let remote: Arc<dyn Storage> = Arc::new(object_store::memory::InMemory::new()).into_storage();
+    let elements = SHAPE.iter().product::<usize>() as u64;
+    for (capacity, keeps) in [(elements * 4 * 5, true), (elements * 4 * 3, false)] {
+        let cache = DeltaCache::new(capacity);
+        let config = FileConfig::default().with_cache(cache.clone()).with_overwrite(true);
+        let file = written(remote.clone(), config, false);
+        let before = cache.used_bytes();
+        assert_eq!(wait(file.read_array::<f32>("v", vec![], vec![])).unwrap(), data().into_dyn());
+        let kept = cache.used_bytes() - before;
+        assert_eq!(kept > elements * 2, keeps, "{kept} bytes of {capacity}");
+    }
+}

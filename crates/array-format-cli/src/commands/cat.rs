@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::stores::Stores;
 use array_format::Result;
 use array_format::blocking::wait;
 use clap::Args;
@@ -13,7 +14,7 @@ use crate::slice;
 
 #[derive(Debug, Args)]
 pub(crate) struct Cat {
-    /// The file.
+    /// The file: a path or a URL.
     file: PathBuf,
     /// The array.
     array: String,
@@ -29,8 +30,8 @@ pub(crate) struct Cat {
 }
 
 impl Cat {
-    pub(crate) fn run(self) -> Result<ExitCode> {
-        let file = super::open(&self.file, self.version)?;
+    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+        let file = super::open(stores, &self.file, self.version)?;
         let info = wait(file.array(&self.array))?;
         let s = slice::parse(&self.slice, &info.shape).map_err(|e| e.in_array(&self.array))?;
         let (shape, elements) = wait(file.read_elements(&self.array, s.start, s.count, s.step))?;

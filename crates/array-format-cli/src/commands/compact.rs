@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::stores::Stores;
 use array_format::blocking::wait;
 use array_format::{CompactOptions, Result};
 use clap::Args;
@@ -11,7 +12,7 @@ use crate::print::{bytes, line};
 
 #[derive(Debug, Args)]
 pub(crate) struct Compact {
-    /// The file.
+    /// The file: a path or a URL.
     file: PathBuf,
     /// Keeps older versions readable; `af gc` removes them later.
     #[arg(long)]
@@ -22,8 +23,8 @@ pub(crate) struct Compact {
 }
 
 impl Compact {
-    pub(crate) fn run(self) -> Result<ExitCode> {
-        let mut file = super::open(&self.file, None)?;
+    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+        let mut file = super::open(stores, &self.file, None)?;
         let before = file.usage();
         let options =
             CompactOptions::default().keep_versions(self.keep_versions).incremental(self.incremental);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::stores::Stores;
 use array_format::Result;
 use clap::Args;
 
@@ -12,7 +13,7 @@ use crate::print::line;
 
 #[derive(Debug, Args)]
 pub(crate) struct Dump {
-    /// The file.
+    /// The file: a path or a URL.
     file: PathBuf,
     /// A group that is taken for the whole.
     #[arg(default_value = "")]
@@ -20,8 +21,8 @@ pub(crate) struct Dump {
 }
 
 impl Dump {
-    pub(crate) fn run(self) -> Result<ExitCode> {
-        let source = af::AfSource::new(super::open(&self.file, None)?, &self.group)?;
+    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+        let source = af::AfSource::new(super::open(stores, &self.file, None)?, &self.group)?;
         line(&dump::dump(&source, SLAB_BYTES));
         Ok(ExitCode::SUCCESS)
     }

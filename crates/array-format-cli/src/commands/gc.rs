@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::stores::Stores;
 use array_format::blocking::wait;
 use array_format::{GcOptions, Result};
 use clap::Args;
@@ -11,7 +12,7 @@ use crate::print::{bytes, line};
 
 #[derive(Debug, Args)]
 pub(crate) struct Gc {
-    /// The file.
+    /// The file: a path or a URL.
     file: PathBuf,
     /// Only tells what would be deleted.
     #[arg(short = 'n', long)]
@@ -22,8 +23,8 @@ pub(crate) struct Gc {
 }
 
 impl Gc {
-    pub(crate) fn run(self) -> Result<ExitCode> {
-        let mut file = super::open(&self.file, None)?;
+    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+        let mut file = super::open(stores, &self.file, None)?;
         let options = GcOptions::default().dry_run(self.dry_run).keep_last(self.keep_last);
         let report = wait(file.garbage_collect(options))?;
         for (name, size) in &report.objects {

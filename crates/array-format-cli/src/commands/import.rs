@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::stores::Stores;
 use array_format::blocking::wait;
-use array_format::{
-    ArrayDefinition, ArrayFile, Elements, Error, ErrorKind, FileConfig, Result, Value, Values, Variable,
-};
+use array_format::{ArrayDefinition, ArrayFile, Elements, Error, ErrorKind, Result, Value, Values, Variable};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -18,7 +17,7 @@ use crate::print::{bytes, line};
 
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// The array-format file; created if it is not there.
+    /// The array-format file, a path or a URL; created if it is not there.
     file: PathBuf,
     /// NetCDF, HDF5, .npy and .npz files. One goes to the top of the file, several to a group each, named after the file
     /// and the folders that the files do not share.
@@ -42,13 +41,12 @@ const COMMIT_BYTES: u64 = 256 << 20;
 const CHUNK_BYTES: u64 = 4 << 20;
 
 impl Import {
-    pub(crate) fn run(self) -> Result<ExitCode> {
+    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
         let groups =
             group_names(&self.sources, self.groups || self.sources.len() > 1, self.group.as_deref())?;
-        let mut file = match wait(ArrayFile::open_path(&self.file, FileConfig::default())) {
-            Err(e) if e.kind() == ErrorKind::NotFound => {
-                wait(ArrayFile::create_path(&self.file, FileConfig::default()))?
-            }
+        let place = super::place(stores, &self.file)?;
+        let mut file = match wait(ArrayFile::open_at(place.clone(), stores.config())) {
+            Err(e) if e.kind() == ErrorKind::NotFound => wait(ArrayFile::create_at(place, stores.config()))?,
             other => other?,
         };
         let message = if self.message.is_empty() {

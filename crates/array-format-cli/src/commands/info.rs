@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::stores::Stores;
 use array_format::blocking::wait;
 use array_format::{ArrayFile, Result, Value};
 use clap::Args;
@@ -12,7 +13,7 @@ use crate::print::{bytes, line, shape, value_json};
 
 #[derive(Debug, Args)]
 pub(crate) struct Info {
-    /// The file.
+    /// The file: a path or a URL.
     file: PathBuf,
     /// An array or a group; without it the file itself.
     #[arg(default_value = "")]
@@ -26,8 +27,8 @@ pub(crate) struct Info {
 }
 
 impl Info {
-    pub(crate) fn run(self) -> Result<ExitCode> {
-        let file = super::open(&self.file, self.version)?;
+    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+        let file = super::open(stores, &self.file, self.version)?;
         let attributes = wait(file.attributes(&self.name));
         if wait(file.contains(&self.name))? {
             self.array(&file, &attributes?)?;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::stores::Stores;
 use array_format::blocking::wait;
 use array_format::{Cause, Change, Result};
 use clap::Args;
@@ -12,7 +13,7 @@ use crate::print::{bytes, line};
 
 #[derive(Debug, Args)]
 pub(crate) struct Log {
-    /// The file.
+    /// The file: a path or a URL.
     file: PathBuf,
     /// Also what each version changed.
     #[arg(long)]
@@ -23,8 +24,8 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) fn run(self) -> Result<ExitCode> {
-        let file = super::open(&self.file, None)?;
+    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+        let file = super::open(stores, &self.file, None)?;
         let versions = wait(file.versions())?;
         for (i, v) in versions.iter().enumerate().rev() {
             let cause = match v.cause {

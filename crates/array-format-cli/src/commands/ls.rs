@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::stores::Stores;
 use array_format::Result;
 use array_format::blocking::wait;
 use clap::Args;
@@ -12,7 +13,7 @@ use crate::print::{line, shape};
 
 #[derive(Debug, Args)]
 pub(crate) struct Ls {
-    /// The file.
+    /// The file: a path or a URL.
     file: PathBuf,
     /// Only arrays whose name begins like this.
     #[arg(default_value = "")]
@@ -26,8 +27,8 @@ pub(crate) struct Ls {
 }
 
 impl Ls {
-    pub(crate) fn run(self) -> Result<ExitCode> {
-        let file = super::open(&self.file, self.version)?;
+    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+        let file = super::open(stores, &self.file, self.version)?;
         for a in wait(file.arrays(&self.prefix))? {
             let ok = if self.json {
                 line(&json!({

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::stores::Stores;
 use array_format::blocking::wait;
-use array_format::{ArrayFile, FileConfig, LocalStorage, Result};
+use array_format::{ArrayFile, Result};
 use clap::Args;
 use serde_json::json;
 
@@ -12,7 +13,7 @@ use crate::print::line;
 
 #[derive(Debug, Args)]
 pub(crate) struct Repair {
-    /// The damaged file; it is only read.
+    /// The damaged file, a path or a URL; it is only read.
     file: PathBuf,
     /// The new file.
     into: PathBuf,
@@ -22,10 +23,10 @@ pub(crate) struct Repair {
 }
 
 impl Repair {
-    pub(crate) fn run(self) -> Result<ExitCode> {
-        let (store, name) = LocalStorage::for_path(&self.file)?;
-        let (into_store, into) = LocalStorage::for_path(&self.into)?;
-        let report = wait(ArrayFile::repair(store, &name, into_store, &into, FileConfig::default()))?;
+    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+        let (from, into) = (super::place(stores, &self.file)?, super::place(stores, &self.into)?);
+        let config = stores.config();
+        let report = wait(ArrayFile::repair(from.storage, &from.path, into.storage, &into.path, config))?;
         if self.json {
             let lost = report.lost.iter().map(|l| {
                 json!({"version": l.version, "path": l.path, "message": l.error.message(), "layer": l.error.layer(),

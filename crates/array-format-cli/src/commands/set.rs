@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::stores::Stores;
 use array_format::blocking::wait;
 use array_format::{DType, Elements, Error, Result, Scalar, Value, Values};
 use clap::Args;
@@ -12,7 +13,7 @@ use crate::slice;
 
 #[derive(Debug, Args)]
 pub(crate) struct Set {
-    /// The file.
+    /// The file: a path or a URL.
     file: PathBuf,
     /// The array.
     array: String,
@@ -28,8 +29,8 @@ pub(crate) struct Set {
 }
 
 impl Set {
-    pub(crate) fn run(self) -> Result<ExitCode> {
-        let mut file = super::open(&self.file, None)?;
+    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+        let mut file = super::open(stores, &self.file, None)?;
         let info = wait(file.array(&self.array))?;
         let s = slice::parse(&self.slice, &info.shape).map_err(|e| e.in_array(&self.array))?;
         if s.step.iter().any(|step| *step != 1) {

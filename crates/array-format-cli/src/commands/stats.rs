@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::stores::Stores;
 use array_format::blocking::wait;
 use array_format::{ArrayStatistics, Counts, Result};
 use clap::Args;
@@ -12,7 +13,7 @@ use crate::print::{line, value_json};
 
 #[derive(Debug, Args)]
 pub(crate) struct Stats {
-    /// The file.
+    /// The file: a path or a URL.
     file: PathBuf,
     /// One array; without it all of them.
     array: Option<String>,
@@ -28,8 +29,8 @@ pub(crate) struct Stats {
 }
 
 impl Stats {
-    pub(crate) fn run(self) -> Result<ExitCode> {
-        let file = super::open(&self.file, self.version)?;
+    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+        let file = super::open(stores, &self.file, self.version)?;
         let all = match &self.array {
             Some(name) => vec![wait(file.statistics(name))?],
             None => wait(file.statistics_index())?,

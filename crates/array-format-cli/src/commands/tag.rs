@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::stores::Stores;
 use array_format::Result;
 use array_format::blocking::wait;
 use clap::Args;
@@ -11,7 +12,7 @@ use crate::print::line;
 
 #[derive(Debug, Args)]
 pub(crate) struct Tag {
-    /// The file.
+    /// The file: a path or a URL.
     file: PathBuf,
     /// The name; without it, all tags are listed.
     name: Option<String>,
@@ -24,8 +25,8 @@ pub(crate) struct Tag {
 }
 
 impl Tag {
-    pub(crate) fn run(self) -> Result<ExitCode> {
-        let mut file = super::open(&self.file, None)?;
+    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+        let mut file = super::open(stores, &self.file, None)?;
         let Some(name) = self.name else {
             for (name, version) in file.tags() {
                 line(&format!("{version}  {name}"));

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::stores::Stores;
 use array_format::blocking::wait;
 use array_format::{Result, VerifyOptions};
 use clap::Args;
@@ -12,7 +13,7 @@ use crate::print::line;
 
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
-    /// The file.
+    /// The file: a path or a URL.
     file: PathBuf,
     /// Checks an older version.
     #[arg(long)]
@@ -26,8 +27,8 @@ pub(crate) struct Verify {
 }
 
 impl Verify {
-    pub(crate) fn run(self) -> Result<ExitCode> {
-        let file = super::open(&self.file, self.version)?;
+    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+        let file = super::open(stores, &self.file, self.version)?;
         let r = wait(file.verify(VerifyOptions::default().statistics(self.statistics)))?;
         if self.json {
             let damage = r.damage.iter().map(|e| {

@@ -1,5 +1,6 @@
 //! Index pages, through the cache.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use array_format_core::address::ObjectId;
@@ -82,13 +83,18 @@ impl Version {
 
     /// An object of this version, open.
     pub(crate) async fn pinned(&self, object: ObjectId) -> Result<PinnedObject> {
+        self.pinned_from(object, u64::MAX).await
+    }
+
+    /// An object of this version, open; if it has to be opened now and is small, with its bytes from `offset` on.
+    async fn pinned_from(&self, object: ObjectId, offset: u64) -> Result<PinnedObject> {
         self.objects.complete(object, self.number()).await?;
         let entry = self.entry(object)?;
-        self.objects.get(&self.head.file_id, &entry).await
+        self.objects.get(&self.head.file_id, &entry, offset).await
     }
 
     /// Whether a range lies in the object, as the root says it is.
-    pub(crate) fn check_inside(&self, object: ObjectId, range: std::ops::Range<u64>) -> Result<()> {
+    pub(crate) fn check_inside(&self, object: ObjectId, range: Range<u64>) -> Result<()> {
         if range.start <= range.end && range.end <= self.entry(object)?.object_bytes {
             return Ok(());
         }
@@ -98,14 +104,31 @@ impl Version {
     }
 
     /// Reads bytes of an object of this version.
-    pub(crate) async fn read(&self, object: ObjectId, range: std::ops::Range<u64>) -> Result<Bytes> {
-        let pinned = self.pinned(object).await?;
+    pub(crate) async fn read(&self, object: ObjectId, range: Range<u64>) -> Result<Bytes> {
         self.check_inside(object, range.clone())?;
         let offset = range.start;
-        pinned.read(range).await.map_err(|e| e.in_layer(object).at_offset(offset))
+        // On the heap: opening an object is a large future, and would be moved along with those of reads that find all in the cache.
+        let bytes = match self.objects.reads_now() {
+            true => Box::pin(self.read_stored(object, range)).await,
+            false => Box::pin(self.read_far(object, range)).await,
+        };
+        bytes.map_err(|e| e.in_layer(object).at_offset(offset))
     }
 
-    /// A page, from the cache or the layer. At most one request, two if its layer was not open yet.
+    async fn read_stored(&self, object: ObjectId, range: Range<u64>) -> Result<Bytes> {
+        self.pinned_from(object, range.start).await?.read(range).await
+    }
+
+    /// The same over a network, where the cache may have a tier that is nearer.
+    async fn read_far(&self, object: ObjectId, range: Range<u64>) -> Result<Bytes> {
+        let entry = self.entry(object)?;
+        if let Some(bytes) = self.objects.in_tail(&entry.write_id, &range) {
+            return Ok(bytes);
+        }
+        self.config.cache.read_through(&entry, range, |r| self.read_stored(object, r)).await
+    }
+
+    /// A page, from the cache or the layer. At most one request, two if its layer was not open yet and the page is not near the layer's end.
     pub(crate) async fn page<P: Page>(&self, table: Table, r: &PageRef) -> Result<Arc<P>> {
         let key = self.page_key(r)?;
         let load = async {

@@ -1,15 +1,16 @@
 //! Rows of a key range in order, all runs merged; tombstones included.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use array_format_core::Result;
 use array_format_core::footer::Run;
 use array_format_core::format::attributes::{AttributeRow, AttributesPage};
-use array_format_core::format::chunks::{ChunkRow, ChunksPage};
+use array_format_core::format::chunks::{ChunkKeys, ChunkRow, ChunksPage};
 use array_format_core::format::directory::Directory;
 use array_format_core::format::nodes::{NodeRow, NodesPage};
-use array_format_core::format::page::{PageRef, Table, put_key};
+use array_format_core::format::page::{PageRef, Table, chunk_key, put_key};
 use array_format_core::format::statistics::{StatisticsPage, StatisticsRow};
 
 use super::Version;
@@ -53,13 +54,30 @@ impl KeyRange {
     fn holds(&self, key: &[u8]) -> bool {
         key >= self.from.as_slice() && self.to.as_deref().is_none_or(|to| key < to)
     }
+
+    /// Which of `n` sorted keys are in the range.
+    fn rows<K: AsRef<[u8]>>(&self, n: usize, key: impl Fn(usize) -> K) -> Range<usize> {
+        let below = |limit: &[u8]| {
+            let (mut from, mut to) = (0, n);
+            while from < to {
+                let middle = usize::midpoint(from, to);
+                match key(middle).as_ref() < limit {
+                    true => from = middle + 1,
+                    false => to = middle,
+                }
+            }
+            from
+        };
+        below(&self.from)..self.to.as_deref().map_or(n, below)
+    }
 }
 
 /// A row of a table, and how to get at it.
 pub(crate) trait Row: Sized + Send {
     type Page: Page;
     fn key(&self) -> Vec<u8>;
-    fn rows(page: &Self::Page) -> Vec<Self>;
+    /// The rows of a page in a range. A page is more than what most ranges want of it, and rows cost memory.
+    fn rows(page: &Self::Page, range: &KeyRange) -> Vec<Self>;
 }
 
 impl Row for NodeRow {
@@ -67,8 +85,8 @@ impl Row for NodeRow {
     fn key(&self) -> Vec<u8> {
         self.path.clone().into_bytes()
     }
-    fn rows(page: &NodesPage) -> Vec<Self> {
-        (0..page.len()).map(|i| page.row(i)).collect()
+    fn rows(page: &NodesPage, range: &KeyRange) -> Vec<Self> {
+        range.rows(page.len(), |i| page.path(i)).map(|i| page.row(i)).collect()
     }
 }
 
@@ -77,8 +95,8 @@ impl Row for ChunkRow {
     fn key(&self) -> Vec<u8> {
         self.key()
     }
-    fn rows(page: &ChunksPage) -> Vec<Self> {
-        (0..page.keys.len()).map(|i| page.row(i)).collect()
+    fn rows(page: &ChunksPage, range: &KeyRange) -> Vec<Self> {
+        keyed(&page.keys, range).map(|i| page.row(i)).collect()
     }
 }
 
@@ -87,8 +105,8 @@ impl Row for AttributeRow {
     fn key(&self) -> Vec<u8> {
         self.key()
     }
-    fn rows(page: &AttributesPage) -> Vec<Self> {
-        page.rows().collect()
+    fn rows(page: &AttributesPage, range: &KeyRange) -> Vec<Self> {
+        page.rows().filter(|r| range.holds(&r.key())).collect()
     }
 }
 
@@ -97,9 +115,16 @@ impl Row for StatisticsRow {
     fn key(&self) -> Vec<u8> {
         self.key()
     }
-    fn rows(page: &StatisticsPage) -> Vec<Self> {
-        (0..page.keys.len()).map(|i| page.row(i)).collect()
+    fn rows(page: &StatisticsPage, range: &KeyRange) -> Vec<Self> {
+        keyed(&page.keys, range).map(|i| page.row(i)).collect()
     }
+}
+
+fn keyed(keys: &ChunkKeys, range: &KeyRange) -> Range<usize> {
+    range.rows(keys.len(), |i| {
+        let (node, coords) = keys.get(i);
+        chunk_key(node, coords)
+    })
 }
 
 impl Version {
@@ -197,8 +222,7 @@ impl<R: Row> Scan<'_, R> {
                 c.loaded = self.version.pages(self.table, &next).await?.into();
             }
             if let Some(page) = c.loaded.pop_front() {
-                let keyed = R::rows(&page).into_iter().map(|r| (r.key(), r));
-                c.rows = keyed.filter(|r| self.range.holds(&r.0)).collect();
+                c.rows = R::rows(&page, &self.range).into_iter().map(|r| (r.key(), r)).collect();
             }
         }
         Ok(())
@@ -216,5 +240,18 @@ mod tests {
         assert!(KeyRange::prefix(&[255, 255]).holds(&[255, 255, 3]));
         assert!(!KeyRange::prefix(&[255, 255]).holds(&[255, 254]));
         assert!(KeyRange::all().holds(b""));
+    }
+
+    #[test]
+    fn rows_of_a_range() {
+        let keys = ["a", "a/b", "a/c", "a/d/e", "b"];
+        let rows = |range: KeyRange| range.rows(keys.len(), |i| keys[i]);
+        for range in
+            ["", "a", "a/", "a/d", "a/x", "b", "c"].map(|p| KeyRange::prefix(p.as_bytes())).into_iter()
+        {
+            let held: Vec<usize> = (0..keys.len()).filter(|i| range.holds(keys[*i].as_bytes())).collect();
+            assert_eq!(rows(range.clone()).collect::<Vec<_>>(), held, "{range:?}");
+        }
+        assert_eq!(rows(KeyRange::all()), 0..5);
     }
 }

@@ -12,11 +12,8 @@ use futures::future::OptionFuture;
 use futures::try_join;
 
 use super::names;
-use super::object::{Objects, PinnedObject};
+use super::object::{Objects, PinnedObject, TAIL_BYTES};
 use crate::storage::{ListEntry, ObjectTag};
-
-/// Bytes that are read with the first request: they hold trailer, root and often all index pages.
-const TAIL_BYTES: u64 = 64 << 10;
 
 /// Rounds of beginning again because a compaction was faster.
 const ROUNDS: usize = 5;

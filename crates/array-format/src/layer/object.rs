@@ -57,6 +57,11 @@ impl PinnedObject {
 
     /// Bytes of a range, in the place of what `out` held, where [`reads_now`](Self::reads_now).
     pub(crate) fn read_now(&self, range: Range<u64>, out: &mut Vec<u8>) -> Result<()> {
+        if let Some(bytes) = self.in_tail(&range) {
+            out.clear();
+            out.extend_from_slice(&bytes);
+            return Ok(());
+        }
         let Some(now) = self.object.now() else {
             return Err(Error::new(ErrorKind::Unsupported, "this object cannot be read without waiting"));
         };
@@ -65,18 +70,27 @@ impl PinnedObject {
         now.read_now(range, out)
     }
 
+    /// Bytes of a range that came along with opening.
+    fn in_tail(&self, range: &Range<u64>) -> Option<Bytes> {
+        let tail_start = self.object.size() - self.tail.len() as u64;
+        let at = |offset: u64| (offset - tail_start) as usize;
+        let inside = range.start >= tail_start && range.start <= range.end && range.end <= self.object.size();
+        inside.then(|| self.tail.slice(at(range.start)..at(range.end)))
+    }
+
     /// Bytes of a range; free of charge where the tail has them.
     pub(crate) async fn read(&self, range: Range<u64>) -> Result<Bytes> {
-        let tail_start = self.object.size() - self.tail.len() as u64;
-        if range.start >= tail_start && range.start <= range.end && range.end <= self.object.size() {
-            let at = |offset: u64| (offset - tail_start) as usize;
-            return Ok(self.tail.slice(at(range.start)..at(range.end)));
+        if let Some(bytes) = self.in_tail(&range) {
+            return Ok(bytes);
         }
         self.counting.requests.fetch_add(1, Ordering::Relaxed);
         self.counting.bytes.fetch_add(range.end.saturating_sub(range.start), Ordering::Relaxed);
         self.object.read(range).await
     }
 }
+
+/// Bytes of an object's end that are read with opening it: of the newest layer they hold trailer, root and often all index pages.
+pub(crate) const TAIL_BYTES: u64 = 64 << 10;
 
 /// Most sidecars that are kept open at once; descriptors are scarce.
 const MAX_OPEN: usize = 200;
@@ -88,6 +102,7 @@ pub(crate) struct Objects {
     pub(crate) path: String,
     pub(crate) counting: Arc<Counting>,
     open: Mutex<HashMap<Id, PinnedObject>>,
+    opening: Mutex<HashMap<Id, Arc<futures::lock::Mutex<()>>>>,
     detached: Mutex<HashMap<ObjectId, JoinedLayer>>,
     unfinished: Mutex<HashMap<ObjectId, Arc<dyn Unfinished>>>,
 }
@@ -109,8 +124,15 @@ pub(crate) struct JoinedLayer {
 
 impl Objects {
     pub(crate) fn new(storage: Arc<dyn Storage>, path: String) -> Self {
-        let (counting, open) = (Arc::default(), Mutex::default());
-        Self { storage, path, counting, open, detached: Mutex::default(), unfinished: Mutex::default() }
+        Self {
+            storage,
+            path,
+            counting: Arc::default(),
+            open: Mutex::default(),
+            opening: Mutex::default(),
+            detached: Mutex::default(),
+            unfinished: Mutex::default(),
+        }
     }
 
     /// Makes a version durable that was found: others may have published what is not durable yet.
@@ -201,16 +223,47 @@ impl Objects {
         Ok(PinnedObject::new(opened, self.counting.clone()))
     }
 
-    /// The object that a root lists: a sidecar, or the base. It is checked to be the one that was meant.
-    pub(crate) async fn get(&self, file_id: &Id, entry: &ObjectEntry) -> Result<PinnedObject> {
-        if let Some(object) = self.open.lock().get(&entry.write_id) {
-            return Ok(object.clone());
+    /// Whether objects here can be read without waiting, as far as it is known: those that are open can.
+    pub(crate) fn reads_now(&self) -> bool {
+        self.open.lock().values().next().is_some_and(PinnedObject::reads_now)
+    }
+
+    /// Bytes of an object that came along with opening it.
+    pub(crate) fn in_tail(&self, write_id: &Id, range: &Range<u64>) -> Option<Bytes> {
+        self.open.lock().get(write_id)?.in_tail(range)
+    }
+
+    fn opened(&self, write_id: &Id) -> Option<PinnedObject> {
+        self.open.lock().get(write_id).cloned()
+    }
+
+    /// The object that a root lists: a sidecar, or the base. It is checked to be the one that was meant. The caller wants its bytes from
+    /// `first` on: if it has to be opened, and they are few, they come along.
+    pub(crate) async fn get(&self, file_id: &Id, entry: &ObjectEntry, first: u64) -> Result<PinnedObject> {
+        if let Some(object) = self.opened(&entry.write_id) {
+            return Ok(object);
         }
+        // Of many that want it at once, one opens it.
+        let turn = self.opening.lock().entry(entry.write_id).or_default().clone();
+        let guard = turn.lock().await;
+        let object = match self.opened(&entry.write_id) {
+            Some(object) => Ok(object),
+            None => self.open_listed(file_id, entry, first).await,
+        };
+        drop(guard);
+        self.opening.lock().remove(&entry.write_id);
+        object
+    }
+
+    async fn open_listed(&self, file_id: &Id, entry: &ObjectEntry, first: u64) -> Result<PinnedObject> {
+        let wanted = entry.object_bytes.saturating_sub(first);
+        let tail_bytes =
+            if wanted <= TAIL_BYTES { wanted.max(TRAILER_BYTES as u64) } else { TRAILER_BYTES as u64 };
         let sidecar = names::sidecar(&self.path, file_id, entry.id);
-        let mut object = self.open_checked(&sidecar, entry).await;
+        let mut object = self.open_checked(&sidecar, entry, tail_bytes).await;
         // A layer that has become the base has no sidecar any more. A detached one is never the base.
         if matches!((&object, entry.id), (Ok(None), ObjectId::Layer(_))) {
-            object = self.open_checked(&self.path, entry).await;
+            object = self.open_checked(&self.path, entry, tail_bytes).await;
         }
         let object = match object.map_err(|e| e.in_layer(entry.id))? {
             Some(object) => object,
@@ -237,8 +290,13 @@ impl Objects {
     ///
     /// The name of a layer that was collected can be used again for a moment: by a writer that was asleep, until it
     /// finds that out.
-    async fn open_checked(&self, path: &str, entry: &ObjectEntry) -> Result<Option<PinnedObject>> {
-        let object = match self.open_path(path, TRAILER_BYTES as u64).await {
+    async fn open_checked(
+        &self,
+        path: &str,
+        entry: &ObjectEntry,
+        tail_bytes: u64,
+    ) -> Result<Option<PinnedObject>> {
+        let object = match self.open_path(path, tail_bytes).await {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             object => object?,
         };

@@ -1,8 +1,10 @@
 //! From chunks to the region that was asked for.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use array_format_core::address::ObjectId;
 use array_format_core::block::{BlockMeta, ChunkRef};
@@ -14,6 +16,8 @@ use array_format_core::grid::{CopyPlan, Grid, Overlap, Region, element_count};
 use array_format_core::schema::ArraySchema;
 use array_format_core::{Error, Result};
 use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::maybe_done;
 use rayon::prelude::*;
 
 use super::fetch::{Stretch, slice};
@@ -23,8 +27,13 @@ use crate::index::Version;
 use crate::layer::object::PinnedObject;
 use crate::write::pending::grid;
 
-/// Stored bytes that are held at once while a large region is read.
-const BATCH_BYTES: u64 = 64 << 20;
+/// Stored bytes that are decoded at once while a large region is read, at most.
+const BATCH_BYTES: u64 = 32 << 20;
+/// And at least over a network, unless there are no more: small batches follow each other closely, so that the line is never idle.
+const LEAST_BATCH_BYTES: u64 = 4 << 20;
+/// Stored bytes that are on their way meanwhile, for each core that decodes. All that is under way shares the line and arrives at about the same
+/// time: too much of it, and nothing is there to be decoded until all is.
+const AHEAD_BYTES_A_CORE: u64 = 8 << 20;
 
 /// Framed blocks above this size are not fetched whole for a part of them.
 const WHOLE_BLOCK_BYTES: u64 = 512 << 10;
@@ -113,10 +122,8 @@ impl View {
             }
             slabs.push(Slab { pieces, shape, target: Target { values, validity } });
         }
-        for batch in batches(slabs) {
-            self.version.fill(&array.schema, batch).await?;
-        }
-        Ok(())
+        // On the heap: it is large, and would be moved along with the futures of reads that never come here.
+        Box::pin(self.version.fill(&array.schema, slabs)).await
     }
 
     /// Brings the shared blocks of many regions into the cache at once.
@@ -205,27 +212,38 @@ struct Slab<'a> {
     target: Target<'a>,
 }
 
-fn stored_bytes(slab: &Slab<'_>) -> u64 {
+/// Bytes that are held while a slab is decoded: those of shared blocks, and of all blocks that come over a network.
+fn held_bytes(slab: &Slab<'_>, reads_now: bool) -> u64 {
     let piece = |p: &Piece| match &p.source {
-        ChunkSource::Stored(c) => c.block.stored_bytes,
+        ChunkSource::Stored(c) if c.block.frame_bytes == 0 || !reads_now => c.block.stored_bytes,
         _ => 0,
     };
     slab.pieces.iter().fold(0, |sum, p| sum.saturating_add(piece(p)))
 }
 
-fn batches(slabs: Vec<Slab<'_>>) -> Vec<Vec<Slab<'_>>> {
+fn held(batch: &[Slab<'_>], reads_now: bool) -> u64 {
+    batch.iter().fold(0, |sum, slab| sum.saturating_add(held_bytes(slab, reads_now)))
+}
+
+/// Slabs that are decoded together: as many as give each core the same number, unless they are large.
+fn batches(slabs: Vec<Slab<'_>>, reads_now: bool, cores: usize) -> Vec<Vec<Slab<'_>>> {
     let mut batches: Vec<Vec<Slab<'_>>> = Vec::new();
     let mut bytes = 0;
     for slab in slabs {
-        let more = stored_bytes(&slab);
+        let more = held_bytes(&slab, reads_now);
+        let full = |batch: &Vec<Slab<'_>>| {
+            !reads_now && bytes >= LEAST_BATCH_BYTES && batch.len().is_multiple_of(cores)
+        };
         match batches.last_mut() {
-            Some(batch) if more.saturating_add(bytes) <= BATCH_BYTES => batch.push(slab),
+            Some(batch) if more.saturating_add(bytes) <= BATCH_BYTES && !full(batch) => {
+                batch.push(slab);
+                bytes = more.saturating_add(bytes);
+            }
             _ => {
                 batches.push(vec![slab]);
-                bytes = 0;
+                bytes = more;
             }
         }
-        bytes = more.saturating_add(bytes);
     }
     batches
 }
@@ -255,13 +273,56 @@ impl Version {
         let Some(overlap) = line.overlap(&[0], &whole) else { return Elements::filled(schema, n) };
         let piece = Piece { source: ChunkSource::Stored(chunk.clone()), overlap, elements: n };
         let target = Target { values: &mut values, validity: validity.as_deref_mut() };
-        self.fill(schema, vec![Slab { pieces: vec![piece], shape, target }]).await?;
+        Box::pin(self.fill(schema, vec![Slab { pieces: vec![piece], shape, target }])).await?;
         Ok(Elements { dtype: schema.dtype, values: Values::Fixed(values), validity })
     }
 
-    /// Loads what slabs need and puts it in place.
+    /// Loads what slabs need and puts it in place, batch by batch: while one is decoded, the next come over the network.
     async fn fill(&self, schema: &ArraySchema, slabs: Vec<Slab<'_>>) -> Result<()> {
-        let loaded = self.load(schema, &slabs).await?;
+        let reads_now = self.objects.reads_now();
+        let size = schema.dtype.fixed_size_bytes().unwrap_or(0) as u64;
+        let elements = slabs.iter().flat_map(|s| &s.pieces).map(|p| p.elements as u64);
+        let decoded = elements.fold(0, u64::saturating_add).saturating_mul(size);
+        let keeps = !reads_now && decoded <= self.config.cache.capacity_bytes() / 4;
+        let cores = rayon::current_num_threads();
+        let most = AHEAD_BYTES_A_CORE.saturating_mul(cores as u64);
+        let mut waiting = batches(slabs, reads_now, cores).into_iter().peekable();
+        let mut coming = VecDeque::new();
+        let mut ahead = 0u64;
+        loop {
+            // At least one comes while another is decoded.
+            while let Some(batch) =
+                waiting.next_if(|b| coming.len() < 2 || held(b, reads_now).saturating_add(ahead) <= most)
+            {
+                let bytes = held(&batch, reads_now);
+                let load = async move {
+                    let loaded = self.load(schema, &batch, keeps).await;
+                    loaded.map(|loaded| (batch, loaded))
+                };
+                ahead = bytes.saturating_add(ahead);
+                coming.push_back((bytes, Box::pin(maybe_done(load))));
+            }
+            // All of them go on, also while others are decoded: the first poll sends their requests.
+            poll_fn(|cx| {
+                let done = coming.iter_mut().map(|(_, load)| load.poll_unpin(cx).is_ready());
+                // Every one is polled.
+                match done.collect::<Vec<bool>>().first() {
+                    Some(false) => Poll::Pending,
+                    _ => Poll::Ready(()),
+                }
+            })
+            .await;
+            let Some((bytes, mut load)) = coming.pop_front() else { return Ok(()) };
+            ahead = ahead.saturating_sub(bytes);
+            if let Some(loaded) = load.as_mut().take_output() {
+                let (batch, loaded) = loaded?;
+                self.put_all(schema, batch, loaded)?;
+            }
+        }
+    }
+
+    /// Decodes slabs, each on a core.
+    fn put_all(&self, schema: &ArraySchema, slabs: Vec<Slab<'_>>, loaded: Vec<Loaded>) -> Result<()> {
         let mut loaded = loaded.into_iter();
         let mut jobs: Vec<(Slab<'_>, Vec<Loaded>)> = Vec::with_capacity(slabs.len());
         for slab in slabs {
@@ -280,7 +341,7 @@ impl Version {
         jobs.into_par_iter().try_for_each(run)
     }
 
-    async fn load(&self, schema: &ArraySchema, slabs: &[Slab<'_>]) -> Result<Vec<Loaded>> {
+    async fn load(&self, schema: &ArraySchema, slabs: &[Slab<'_>], keeps: bool) -> Result<Vec<Loaded>> {
         let pieces = || slabs.iter().flat_map(|s| &s.pieces);
         let stored = || {
             pieces().filter_map(|p| match &p.source {
@@ -293,7 +354,7 @@ impl Version {
             stored().map(|s| &s.0.block).filter(|b| b.frame_bytes == 0 && seen.insert(*b)).cloned().collect();
         let blocks = if shared.is_empty() { HashMap::new() } else { self.blocks(&shared).await? };
         let frames = self
-            .load_frames(schema, &stored().filter(|s| s.0.block.frame_bytes > 0).collect::<Vec<_>>())
+            .load_frames(schema, &stored().filter(|s| s.0.block.frame_bytes > 0).collect::<Vec<_>>(), keeps)
             .await?;
         let mut frames = frames.into_iter();
         pieces()
@@ -317,8 +378,14 @@ impl Version {
     }
 
     /// Loads what the cache lacks of framed blocks: all of a small one; of a large one its table first, then its frames. What can be read
-    /// without waiting is left to those who decode.
-    async fn load_frames(&self, schema: &ArraySchema, wanted: &[(&ChunkRef, &Piece)]) -> Result<Vec<Loaded>> {
+    /// without waiting is left to those who decode. `keeps`: all frames go to the cache, not only those that are used in part.
+    async fn load_frames(
+        &self,
+        schema: &ArraySchema,
+        wanted: &[(&ChunkRef, &Piece)],
+        keeps: bool,
+    ) -> Result<Vec<Loaded>> {
+        let reads_now = self.objects.reads_now();
         let mut objects: HashMap<ObjectId, Option<PinnedObject>> = HashMap::new();
         let mut plans = Vec::with_capacity(wanted.len());
         for (c, piece) in wanted {
@@ -326,12 +393,13 @@ impl Version {
             self.check_inside(id, c.block.offset..c.block.end())?;
             let now = match objects.entry(id) {
                 Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) if !reads_now => place.insert(None),
                 Entry::Vacant(place) => {
                     let object = self.pinned(id).await.map_err(|e| self.in_file(e))?;
                     place.insert(Some(object).filter(PinnedObject::reads_now))
                 }
             };
-            let needed = Needed::of(schema, &c.block, piece, now.is_none());
+            let needed = Needed::of(schema, &c.block, piece, keeps);
             let needed = needed.map_err(|e| self.at_block(e, &c.block))?;
             let stored = match self.cached_frames(&c.block, &needed)? {
                 Some(frames) => Some(Stored::Decoded(frames)),

@@ -24,7 +24,7 @@ const IN_FLIGHT: usize = 32;
 /// A gap that is read along rather than asked around: what a request costs in bytes, about.
 const GAP_BYTES: u64 = 32 << 10;
 /// Longest coalesced range.
-const RANGE_BYTES: u64 = 8 << 20;
+const RANGE_BYTES: u64 = 4 << 20;
 
 /// A stretch of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]

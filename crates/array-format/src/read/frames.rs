@@ -75,9 +75,8 @@ fn with_scratch<R>(f: impl FnOnce(&mut Scratch) -> R) -> R {
 }
 
 impl Needed {
-    /// What a piece needs of a block, which lies inside of its object. Frames that are used in part are kept, as are all that it takes a
-    /// request to bring again.
-    pub(super) fn of(schema: &ArraySchema, block: &BlockMeta, piece: &Piece, remote: bool) -> Result<Self> {
+    /// What a piece needs of a block, which lies inside of its object. Frames that are used in part are kept; all of them with `keeps`.
+    pub(super) fn of(schema: &ArraySchema, block: &BlockMeta, piece: &Piece, keeps: bool) -> Result<Self> {
         let size = schema.dtype.fixed_size_bytes().unwrap_or(0) as u64;
         let table = framed::table_bytes(schema, piece.elements, block.frame_bytes);
         if block.frame_bytes == 0 || table > block.stored_bytes {
@@ -100,7 +99,7 @@ impl Needed {
         if schema.nullable {
             numbers.push(marks.len());
         }
-        Ok(Self { numbers, partial, kept: partial || remote })
+        Ok(Self { numbers, partial, kept: partial || keeps })
     }
 
     /// Whether a part of the block will do.

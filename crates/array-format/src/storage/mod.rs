@@ -6,6 +6,8 @@
 //! | [`InMemoryStorage`] | tests, scratch | yes |
 //! | [`ObjectStoreBackend`] | everything that the `object_store` crate reaches | as far as the store can |
 //!
+//! [`StoreOptions::place`] finds the storage that a URL means.
+//!
 //! # What a storage must guarantee
 //!
 //! 1. An object appears at its path whole or not at all, when [`Upload::finish`] publishes it.
@@ -40,6 +42,9 @@ mod local;
 mod memory;
 mod object_store;
 mod path;
+mod place;
+#[cfg(feature = "remote")]
+mod remote;
 mod tag;
 
 use std::fmt::Debug;
@@ -55,6 +60,7 @@ pub use into::IntoStorage;
 pub use local::LocalStorage;
 pub use memory::InMemoryStorage;
 pub use object_store::ObjectStoreBackend;
+pub use place::{Place, StoreOptions};
 pub use tag::ObjectTag;
 
 /// How many requests [`StoredObject::read_ranges`] keeps in flight unless a storage says otherwise.

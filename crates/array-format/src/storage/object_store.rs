@@ -10,7 +10,9 @@
 //! A large object under a [unique name](super::Storage::upload_unique) needs no copy.
 
 mod error;
+mod honesty;
 mod object;
+mod sweep;
 mod upload;
 
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use self::error::{is_unsupported, store_error};
+use self::honesty::Honesty;
 use self::object::PinnedObject;
 use self::upload::StoreUpload;
 use super::path::{check_folder, check_object, is_aside};
@@ -38,24 +41,37 @@ const ATTEMPTS: usize = 4;
 
 /// A [`Storage`] on top of any [`ObjectStore`].
 ///
-/// Retries and timeouts are the client's (`RetryConfig`, `ClientOptions`). Large uploads that die leave a key
-/// `<name>.part-<pid>-<random>`, or an unfinished multipart upload: give the bucket a life-cycle rule for both.
+/// Before the first object that is published under a condition, the store is asked whether it honours conditions: three PUTs and a DELETE of
+/// a temporary key. One that does not is refused.
+///
+/// Retries and timeouts are the client's (`RetryConfig`, `ClientOptions`); [`StoreOptions`](super::StoreOptions) sets them. Large uploads that die leave a key
+/// `<name>.part-<pid>-<random>`, which [`sweep`](Storage::sweep) removes when it is a day old, or an unfinished multipart upload, which no client
+/// can list: give the bucket a life-cycle rule for these.
 #[derive(Debug, Clone)]
 pub struct ObjectStoreBackend {
     store: Arc<dyn ObjectStore>,
     url: Option<Arc<str>>,
+    single_writer: bool,
+    honesty: Arc<Honesty>,
 }
 
 impl ObjectStoreBackend {
     /// The storage whose paths are keys of `store`.
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store, url: None }
+        Self { store, url: None, single_writer: false, honesty: Arc::default() }
     }
 
     /// Names the store in error texts: `s3://bucket`.
     #[must_use]
     pub fn with_url(mut self, url: &str) -> Self {
         self.url = Some(url.trim_end_matches('/').into());
+        self
+    }
+
+    /// Accepts a store that ignores conditions: see [`StoreOptions::with_single_writer`](super::StoreOptions::with_single_writer).
+    #[must_use]
+    pub fn with_single_writer(mut self, single_writer: bool) -> Self {
+        self.single_writer = single_writer;
         self
     }
 
@@ -111,9 +127,10 @@ impl ObjectStoreBackend {
         };
         match refusal {
             e if is_unsupported(&e) => self.open_by_size(key, tail_bytes).await,
-            // S3 answers 416 to any range of an empty object, and that arrives as an error like any other.
+            // S3 refuses any range of an empty object, some servers any range from the end, and that arrives as an error like any other.
             e @ ::object_store::Error::Generic { .. } => match self.store.head(key).await {
                 Ok(meta) if meta.size == 0 => Ok((meta, Bytes::new())),
+                Ok(_) if e.to_string().contains("416") => self.open_by_size(key, tail_bytes).await,
                 _ => Err(e),
             },
             e => Err(e),
@@ -128,6 +145,7 @@ impl ObjectStoreBackend {
         payload: PutPayload,
         mode: &FinishMode,
     ) -> Result<ObjectTag> {
+        self.check_honesty(path, key, mode).await?;
         let condition = match mode {
             FinishMode::Create => PutMode::Create,
             FinishMode::Replace(expected) => {
@@ -253,6 +271,10 @@ impl Storage for ObjectStoreBackend {
         let mut entries: Vec<_> = entries.collect();
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
+    }
+
+    async fn sweep(&self, path: &str) -> Result<u64> {
+        self.sweep_older(path, sweep::AGE_MS).await
     }
 
     fn describe(&self, path: &str) -> String {

@@ -39,7 +39,7 @@ impl Check {
         let id = entry.id;
         let damage_before = self.report.damage.len();
         let mut fingerprints = Paged::default();
-        let object = version.objects.get(&version.head.file_id, entry).await?;
+        let object = version.objects.get(&version.head.file_id, entry, u64::MAX).await?;
         let header = object.read(0..HEADER_BYTES as u64).await?;
         let size = object.stored().size();
         let tail = object.read(size.saturating_sub(TRAILER_BYTES as u64)..size).await?;

@@ -62,7 +62,7 @@ fn never_02_two_writers_both_get_ok_and_one_update_is_gone() {
         let mut over = 0;
         for (overlaps, k) in [false, true].into_iter().flat_map(|o| (0..20).map(move |k| (o, k))) {
             let what = format!("overlaps {overlaps}, before operation {k}");
-            let disk = memory();
+            let disk = scratch();
             created(&disk, 1).await;
             let failing = FailingStorage::new(disk.clone());
             let mut a = ArrayFile::open(failing.clone(), NAME, no_cache()).await.unwrap();
@@ -130,7 +130,7 @@ fn never_03_a_failed_or_dropped_flush_throws_the_changes_away() {
     for trouble in troubles {
         for k in 0.. {
             let what = format!("{trouble:?} at {k}");
-            let disk = memory();
+            let disk = scratch();
             block_on(created(&disk, 1));
             let failing = FailingStorage::new(disk.clone());
             let mut file = block_on(ArrayFile::open(failing.clone(), NAME, no_cache())).unwrap();
@@ -171,7 +171,7 @@ fn never_04_a_lost_answer_is_taken_for_another_writers_commit() {
             [FailMode::FailAfter, FailMode::Repeat].into_iter().flat_map(|m| [(m, false), (m, true)])
         {
             let what = format!("{mode:?}, compacted meanwhile {compacted}");
-            let disk = memory();
+            let disk = scratch();
             created(&disk, 1).await;
             let failing = FailingStorage::new(disk.clone());
             let delaying = FailingStorage::new(Arc::new(failing.clone()));
@@ -229,7 +229,7 @@ async fn operations_until_finish(disk: &Arc<dyn Storage>) -> u64 {
 
 /// The request of a flush that was dropped reaches the store before, or while, the next flush commits the same changes.
 fn an_attempt_that_arrives_late(during: bool, more: bool, what: &str) {
-    let disk = memory();
+    let disk = scratch();
     block_on(created(&disk, 1));
     let late = LateStorage::new(disk.clone());
     let mut file = block_on(ArrayFile::open(late.clone(), NAME, no_cache())).unwrap();

@@ -36,7 +36,7 @@ fn never_07_an_array_defined_again_shows_old_bytes_or_attributes() {
         for case in 0..BETWEEN.len().pow(3) {
             let steps = [case % 4, case / 4 % 4, case / 16];
             let what = steps.map(|s| BETWEEN[s]).join(", ");
-            let disk = memory();
+            let disk = scratch();
             let mut file = ArrayFile::create(&disk, NAME, no_cache()).await.unwrap();
             let define = |n: u64| ArrayDefinition::new::<i32>(vec!["n".into()], vec![n]).chunk_shape(vec![3]);
             file.define("x", define(10)).unwrap();
@@ -82,7 +82,7 @@ fn never_07_an_array_defined_again_shows_old_bytes_or_attributes() {
 #[test]
 fn never_08_attributes_are_mistaken_dropped_or_wrap() {
     block_on(async {
-        let disk = memory();
+        let disk = scratch();
         let mut file = ArrayFile::create(&disk, NAME, no_cache()).await.unwrap();
         // Every layer has other values in the same places of its dictionary.
         let units = ["m", "s", "kg", "K"];
@@ -110,7 +110,7 @@ fn never_08_attributes_are_mistaken_dropped_or_wrap() {
         check("compacted").await;
     });
     block_on(async {
-        let disk = memory();
+        let disk = scratch();
         let mut file = ArrayFile::create(&disk, NAME, no_cache()).await.unwrap();
         // More than 8 bits count, and often: a page keeps each once.
         let text = |i: usize| Value::from(format!("value {}", i % 1000).as_str());
@@ -144,7 +144,7 @@ fn never_09_statistics_disagree_with_the_data() {
         for is_compaction in [false, true] {
             for (k, death) in (0..).flat_map(|k| DEATHS.map(|d| (k, d))) {
                 let what = format!("compaction {is_compaction}, {death:?} at {k}");
-                let disk = memory();
+                let disk = scratch();
                 let mut file = ArrayFile::create(&disk, NAME, no_cache()).await.unwrap();
                 file.define_array::<f64>("x", vec!["n".into()], vec![6], Some(vec![2]), None).unwrap();
                 file.define_array::<Option<i16>>(
@@ -214,7 +214,7 @@ fn never_12_wide_numbers_wrap() {
 }
 
 async fn far_elements() {
-    let disk = memory();
+    let disk = scratch();
     let mut file = ArrayFile::create(&disk, NAME, no_cache()).await.unwrap();
     let far = (1u64 << 32) + 5;
     let dims = || vec!["y".into(), "x".into()];
@@ -296,7 +296,7 @@ fn far_offsets() {
 }
 
 async fn many_things() {
-    let disk = memory();
+    let disk = scratch();
     let mut file = ArrayFile::create(&disk, NAME, no_cache()).await.unwrap();
     // Arrays, and names of dimensions.
     for i in 0..MANY {
@@ -335,7 +335,7 @@ fn never_17_a_chunk_written_row_by_row_leaves_a_huge_file() {
         let (rows, columns) = (200u64, 100usize);
         let data = 4 * rows * columns as u64;
         for rows_a_flush in [rows, 20] {
-            let disk = memory();
+            let disk = scratch();
             let config = FileConfig::new(NoCompression).with_cache(Default::default());
             let mut file = ArrayFile::create(&disk, NAME, config).await.unwrap();
             let dims = vec!["y".into(), "x".into()];

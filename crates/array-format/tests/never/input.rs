@@ -36,7 +36,7 @@ async fn read_all(disk: &Arc<dyn Storage>, config: FileConfig) -> Result<Vec<i32
 fn never_13_a_flipped_bit_yields_wrong_values() {
     block_on(async {
         // Blocks that chunks share, and a block in frames, in two layers.
-        let disk = memory();
+        let disk = scratch();
         let config = || FileConfig::new(NoCompression).with_frame_bytes(1 << 10);
         let mut file = ArrayFile::create(&disk, NAME, config()).await.unwrap();
         define_grid(&mut file, 1).await;
@@ -138,7 +138,7 @@ impl Object {
 
 /// The base of a file of one small array.
 async fn small() -> Object {
-    let disk = memory();
+    let disk = scratch();
     let mut file = ArrayFile::create(&disk, NAME, no_cache()).await.unwrap();
     file.define_array::<i32>("x", vec![], vec![], None, Some(5)).unwrap();
     file.flush().await.unwrap();
@@ -147,7 +147,7 @@ async fn small() -> Object {
 }
 
 async fn file_of(bytes: &[u8]) -> Arc<dyn Storage> {
-    let disk = memory();
+    let disk = scratch();
     put_object(&disk, NAME, bytes).await;
     disk
 }

@@ -7,6 +7,7 @@ mod content;
 mod input;
 mod late;
 mod readers;
+mod servers;
 mod storages;
 
 mod support;

@@ -7,22 +7,33 @@ use std::task::{Context, Poll, Waker};
 
 use array_format::storage::{FinishMode, InMemoryStorage, LocalStorage, Storage};
 use array_format::{ArrayFile, DeltaCache, ErrorKind, FileConfig, Result, Snapshot, VerifyOptions};
-use array_format_testkit::FailMode;
+use array_format_testkit::{FailMode, Immediate, servers};
 use ndarray::{ArrayD, IxDyn};
 use tempfile::TempDir;
 
 pub(crate) const NAME: &str = "run.af";
 pub(crate) const FOLDER: &str = "run.af.layers";
 
-pub(crate) fn memory() -> Arc<dyn Storage> {
-    Arc::new(InMemoryStorage::new())
+/// The server that the tests of [`super::servers`] ask for.
+pub(crate) const SERVER: &str = "AF_TEST_NEVER_ON";
+
+pub(crate) fn on_server() -> bool {
+    std::env::var(SERVER).is_ok()
+}
+
+/// A storage with nothing in it: memory, or a folder of a server.
+pub(crate) fn scratch() -> Arc<dyn Storage> {
+    match std::env::var(SERVER) {
+        Ok(server) => Arc::new(Immediate::new(servers::folder(&server).unwrap())),
+        Err(_) => Arc::new(InMemoryStorage::new()),
+    }
 }
 
 /// Storages with another idea of what is open: one of them is a folder on the disk.
-pub(crate) fn memory_and_disk() -> [(Arc<dyn Storage>, Option<TempDir>); 2] {
+pub(crate) fn scratch_and_disk() -> [(Arc<dyn Storage>, Option<TempDir>); 2] {
     let folder = tempfile::tempdir().unwrap();
     let disk: Arc<dyn Storage> = Arc::new(LocalStorage::new(folder.path()));
-    [(memory(), None), (disk, Some(folder))]
+    [(scratch(), None), (disk, Some(folder))]
 }
 
 /// Nothing is remembered: what is read comes from the storage.

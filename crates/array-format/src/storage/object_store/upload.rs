@@ -135,6 +135,7 @@ impl StoreUpload {
     /// Gives the temporary key its final name, unless that is taken.
     async fn publish_copy(&mut self) -> Result<()> {
         let Some(temporary) = self.parts.as_ref().map(|p| p.key.clone()) else { return Ok(()) };
+        self.backend.check_honesty(&self.path, &self.key, &FinishMode::Create).await?;
         let refusal = match self.backend.store.copy_if_not_exists(&temporary, &self.key).await {
             Ok(()) => return Ok(()),
             Err(e) if is_unsupported(&e) => e,
@@ -173,7 +174,7 @@ impl Parts {
 }
 
 /// A temporary key beside `path`.
-fn temporary(path: &str) -> ::object_store::Result<Path> {
+pub(super) fn temporary(path: &str) -> ::object_store::Result<Path> {
     Ok(Path::parse(aside(path, MARK))?)
 }
 
