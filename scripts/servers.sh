@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs a command beside real object stores on this machine's loopback: scripts/servers.sh cargo test -p array-format --test servers
 #
-# Starts moto and SeaweedFS (S3), Azurite (Azure), rclone (an S3 server that ignores conditions; a plain web server) at pinned versions,
+# Starts moto (scripts/moto-server.py) and SeaweedFS (S3), Azurite (Azure), rclone (an S3 server that ignores conditions; a plain web server) at pinned versions,
 # installed below target/servers, and tells the command where they are: AF_TEST_MOTO, AF_TEST_SEAWEEDFS, AF_TEST_AZURITE, AF_TEST_RCLONE,
 # AF_TEST_WEB with AF_TEST_WEB_FOLDER, AF_TEST_WEED (the program, for tests that kill it). No emulator of Google Cloud Storage speaks the protocol that the object_store crate speaks.
 # Needs Python 3 with venv, Node.js with npm.
@@ -52,7 +52,7 @@ ready() { # NAME URL: any answer will do
 bin=$home/venv/bin
 export AF_TEST_MOTO AF_TEST_SEAWEEDFS AF_TEST_AZURITE AF_TEST_RCLONE AF_TEST_WEB AF_TEST_WEB_FOLDER AF_TEST_WEED=$bin/weed
 moto=$(port)
-start moto "$bin/moto_server" -H 127.0.0.1 -p "$moto"
+start moto "$bin/python" scripts/moto-server.py "$moto"
 AF_TEST_MOTO=http://127.0.0.1:$moto
 
 # Two users: one may do everything, one may only read.
