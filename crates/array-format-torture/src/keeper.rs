@@ -38,11 +38,11 @@ pub fn run(path: &str, keep: bool, seed: u64, stop: &AtomicBool) -> Result<Kept>
         let (what, done) = match dice.roll(if keep { 3 } else { 6 }) {
             0 => ("keep", wait(file.compact_with(options.keep_versions(true)))),
             1 => ("incremental", wait(file.compact_with(options.incremental(true)))),
-            2 => {
+            2 if file.version() > 0 => {
                 let version = file.version();
                 ("tag", wait(file.tag(&format!("t{}", dice.roll(3)), version)).map(|()| version))
             }
-            3 => ("full", wait(file.compact_with(options))),
+            2 | 3 => ("full", wait(file.compact_with(options))),
             _ => {
                 let gc = GcOptions::default().keep_last(1 + dice.roll(8) as usize);
                 ("collection", wait(file.garbage_collect(gc)).map(|r| r.swept))

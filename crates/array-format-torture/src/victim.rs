@@ -57,9 +57,13 @@ fn tag(file: &mut ArrayFile, dice: &mut Dice) -> Result<()> {
         say(&format!("begin tag {name} none"))?;
         wait(file.remove_tag(name))?;
     } else {
-        let versions = wait(file.versions())?;
+        let mut versions = wait(file.versions())?;
+        versions.retain(|v| v.version > 0); // the empty file needs no name, and gets none
+        if versions.is_empty() {
+            return Ok(());
+        }
         let Some(version) = versions.get(dice.roll(versions.len() as u64) as usize) else {
-            return Err("a file without versions".into());
+            return Err("dice with too many faces".into());
         };
         say(&format!("begin tag {name} {}", version.version))?;
         wait(file.tag(name, version.version))?;
