@@ -38,6 +38,7 @@ forward! {
     read_array_steps<T>(name: &str, start: Vec<u64>, shape: Vec<u64>, step: Vec<u64>) -> ArrayD<T>;
     read_into<T>(name: &str, start: Vec<u64>, out: ArrayViewMutD<'_, T>) -> ();
     read_elements(name: &str, start: Vec<u64>, shape: Vec<u64>, step: Vec<u64>) -> (Vec<u64>, Elements);
+    read_bytes(name: &str, start: Vec<u64>, shape: Vec<u64>, step: Vec<u64>, values: &mut [u8], validity: Option<&mut [u8]>) -> ();
     read_many<T>(names: &[String], start: Vec<u64>, shape: Vec<u64>) -> Regions<T>;
     attribute(node: &str, name: &str) -> Option<Value>;
     attributes(node: &str) -> Vec<(String, Value)>;

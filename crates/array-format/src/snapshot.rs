@@ -253,6 +253,42 @@ impl Snapshot {
         Ok((region.count, elements))
     }
 
+    /// Reads a region of elements of fixed size into the caller's memory, as they are in the file: little-endian, in row-major order; and a byte an
+    /// element into `validity`, 0 for null. For other languages. See [`read_array_steps`](Self::read_array_steps).
+    ///
+    /// # Errors
+    /// As [`read_array_steps`](Self::read_array_steps); also if there are not as many bytes as the region says, or no `validity` for an array that can hold
+    /// nulls. After an error the memory holds anything.
+    pub async fn read_bytes(
+        &self,
+        name: &str,
+        start: Vec<u64>,
+        shape: Vec<u64>,
+        step: Vec<u64>,
+        values: &mut [u8],
+        validity: Option<&mut [u8]>,
+    ) -> Result<()> {
+        let place = self.place(name);
+        let array = self.view.array(name).await?;
+        let dtype = array.schema.dtype;
+        let Some(size) = dtype.fixed_size_bytes() else {
+            return Err(place(Error::invalid(format!("elements of {dtype} have no fixed size"))));
+        };
+        let region = Region::with_step(&start, &shape, &step, &array.node.shape).map_err(&place)?;
+        let n = region.len().map_err(&place)?;
+        let mask_fits = match &validity {
+            Some(mask) => mask.len() == n && array.schema.nullable,
+            None => !array.schema.nullable,
+        };
+        if Some(values.len()) != n.checked_mul(size) || !mask_fits {
+            let (bytes, nullable) = (values.len(), array.schema.nullable);
+            return Err(place(Error::invalid(format!(
+                "{bytes} bytes for {n} elements of {dtype}, or a validity mask where the array has none (nullable: {nullable})"
+            ))));
+        }
+        self.view.read_fixed(&array, &region, values, validity).await.map_err(&place)
+    }
+
     /// Reads one region of many arrays at once, in the order of `names`. Index pages and blocks that they share are read once.
     ///
     /// # Errors

@@ -117,6 +117,33 @@ fn wrong_calls_say_what_is_wrong_and_change_nothing() {
         assert_eq!(kind(f.resize("g/x", vec![1]).await, "dimensions"), InvalidArgument);
         assert_eq!(kind(f.append("g/x", 0, one(3).view()).await, "append"), InvalidArgument);
         assert_eq!(kind(f.append("s", 0, one(3).view()).await, "string"), InvalidArgument);
+        let (whole, mut four, mut one_byte) = (|| vec![4, 6], vec![0; 4 * 24], [0]);
+        assert_eq!(
+            kind(f.write_bytes("g/x", vec![], whole(), &four[1..], None).await, "24"),
+            InvalidArgument
+        );
+        assert_eq!(
+            kind(f.write_bytes("g/x", vec![], whole(), &four, Some(&[1; 24])).await, "mask"),
+            InvalidArgument
+        );
+        assert_eq!(
+            kind(f.write_bytes("g/x", vec![1, 0], whole(), &four, None).await, "bounds"),
+            InvalidArgument
+        );
+        assert_eq!(
+            kind(f.write_bytes("n", vec![], vec![1], &[0; 2], Some(&[2])).await, "elements"),
+            InvalidArgument
+        );
+        assert_eq!(kind(f.write_bytes("s", vec![], vec![1], b"a", None).await, "fixed"), InvalidArgument);
+        let read = f.read_bytes("g/x", vec![], vec![], vec![], &mut four[1..], None).await;
+        assert_eq!(kind(read, "95"), InvalidArgument);
+        let read = f.read_bytes("n", vec![0], vec![1], vec![], &mut four[..2], None).await;
+        assert_eq!(kind(read, "mask"), InvalidArgument);
+        let read =
+            f.read_bytes("g/x", vec![0, 0], vec![1, 1], vec![], &mut four[..4], Some(&mut one_byte)).await;
+        assert_eq!(kind(read, "mask"), InvalidArgument);
+        let read = f.read_bytes("s", vec![0], vec![1], vec![], &mut one_byte, None).await;
+        assert_eq!(kind(read, "fixed"), InvalidArgument);
         assert_eq!(kind(f.set_attribute("nope", "a", 1i32).await, "nope"), NotFound);
         assert_eq!(kind(f.set_attribute("s", "", 1i32).await, "attribute"), InvalidArgument);
         assert_eq!(kind(f.at(77).await, "77"), NotFound);

@@ -10,7 +10,9 @@ use array_format_core::schema::ArraySchema;
 use array_format_core::{Error, Result};
 use ndarray::ArrayViewD;
 
-use super::elements::{all_of, check_elements, from_view, overwrite, part_of, reshape};
+use super::elements::{
+    all_of, check_bytes, check_elements, from_view, overwrite, part_of, part_of_bytes, reshape,
+};
 use super::pack::{BATCH_BYTES, as_read};
 use super::pending::{Pending, Staged, StagedChunk, grid};
 use super::stage::staged_mut;
@@ -74,6 +76,30 @@ impl ArrayFile {
         check_elements(&array.schema, &shape, &elements).map_err(place)?;
         let region = self.region(name, &array, &start, &shape)?;
         let part = |overlap: &Overlap| Ok(part_of(&elements, &shape, overlap));
+        self.write_region(name, &array, &region, part).await
+    }
+
+    /// Writes a region of elements of fixed size that lie in memory as in the file: little-endian, in row-major order; `validity` has a byte an
+    /// element, 0 for null. For other languages. See [`write_array`](Self::write_array).
+    ///
+    /// # Errors
+    /// As [`write_array`](Self::write_array); also if there are not as many bytes as `shape` says, or a bool is neither 0 nor 1.
+    pub async fn write_bytes(
+        &mut self,
+        name: &str,
+        start: Vec<u64>,
+        shape: Vec<u64>,
+        values: &[u8],
+        validity: Option<&[u8]>,
+    ) -> Result<()> {
+        self.check_writable()?;
+        let _gate = self.inner.gate.read().await;
+        let array = self.find(name).await?;
+        let start = if start.is_empty() { vec![0; shape.len()] } else { start };
+        check_bytes(&array.schema, &shape, values, validity).map_err(|e| self.in_file(e.in_array(name)))?;
+        let region = self.region(name, &array, &start, &shape)?;
+        let dtype = array.schema.dtype;
+        let part = |overlap: &Overlap| Ok(part_of_bytes(dtype, values, validity, &shape, overlap));
         self.write_region(name, &array, &region, part).await
     }
 

@@ -1,8 +1,9 @@
 //! Elements of boxes: cut out, put in, checked.
 
 use array_format_core::buffer::{Elements, Values, Variable};
+use array_format_core::dtype::DType;
 use array_format_core::element::ArrayElement;
-use array_format_core::grid::{Overlap, element_count};
+use array_format_core::grid::{CopyPlan, Overlap, element_count};
 use array_format_core::schema::ArraySchema;
 use array_format_core::{Error, Result};
 use ndarray::{ArrayViewD, Axis, Slice};
@@ -57,35 +58,57 @@ pub(super) fn overwrite(chunk: &mut Elements, part: &Elements, overlap: &Overlap
 
 /// The elements of an overlap, dense, from elements of a box of `shape`.
 pub(super) fn part_of(elements: &Elements, shape: &[u64], overlap: &Overlap) -> Elements {
-    let n: u64 = overlap.count.iter().product();
-    let dense = Overlap {
-        cell: overlap.count.clone(),
-        in_cell: vec![0; overlap.count.len()],
-        step: vec![1; overlap.count.len()],
-        ..overlap.clone()
-    };
-    let plan = dense.to_cell(shape);
-    let gather = |source: &[u8], size: usize| {
-        let mut out = vec![0; n as usize * size];
-        plan.for_each_run(|s, t, len| {
-            if let (Some(dst), Some(src)) =
-                (out.get_mut(t * size..(t + len) * size), source.get(s * size..(s + len) * size))
-            {
-                dst.copy_from_slice(src);
-            }
-        });
-        out
-    };
+    let plan = dense(overlap).to_cell(shape);
+    let n = overlap.count.iter().product::<u64>() as usize;
     let values = match &elements.values {
-        Values::Fixed(bytes) => Values::Fixed(gather(bytes, elements.dtype.fixed_size_bytes().unwrap_or(1))),
+        Values::Fixed(bytes) => {
+            Values::Fixed(gather(&plan, n, bytes, elements.dtype.fixed_size_bytes().unwrap_or(1)))
+        }
         Values::Variable(v) => {
             let mut out = Variable::default();
             plan.for_each_run(|s, _, len| (s..s + len).for_each(|i| out.push(v.get(i))));
             Values::Variable(out)
         }
     };
-    let validity = elements.validity.as_ref().map(|v| gather(v, 1));
+    let validity = elements.validity.as_ref().map(|v| gather(&plan, n, v, 1));
     Elements { dtype: elements.dtype, values, validity }
+}
+
+/// The same from a caller's bytes.
+pub(super) fn part_of_bytes(
+    dtype: DType,
+    values: &[u8],
+    validity: Option<&[u8]>,
+    shape: &[u64],
+    overlap: &Overlap,
+) -> Elements {
+    let plan = dense(overlap).to_cell(shape);
+    let n = overlap.count.iter().product::<u64>() as usize;
+    let size = dtype.fixed_size_bytes().unwrap_or(1);
+    let validity = validity.map(|v| gather(&plan, n, v, 1));
+    Elements { dtype, values: Values::Fixed(gather(&plan, n, values, size)), validity }
+}
+
+fn dense(overlap: &Overlap) -> Overlap {
+    Overlap {
+        cell: overlap.count.clone(),
+        in_cell: vec![0; overlap.count.len()],
+        step: vec![1; overlap.count.len()],
+        ..overlap.clone()
+    }
+}
+
+/// `n` items of `size` bytes, those that a plan names.
+fn gather(plan: &CopyPlan, n: usize, source: &[u8], size: usize) -> Vec<u8> {
+    let mut out = vec![0; n * size];
+    plan.for_each_run(|s, t, len| {
+        if let (Some(dst), Some(src)) =
+            (out.get_mut(t * size..(t + len) * size), source.get(s * size..(s + len) * size))
+        {
+            dst.copy_from_slice(src);
+        }
+    });
+    out
 }
 
 /// The elements of an overlap from the user's view.
@@ -154,5 +177,29 @@ pub(super) fn check_elements(schema: &ArraySchema, shape: &[u64], elements: &Ele
     let masked = Elements { validity: schema.nullable.then(|| vec![1; n]), ..elements.clone() };
     array_format_core::chunk::encode(&plain, &masked, &mut bytes)?;
     array_format_core::chunk::decode(&plain, n, &bytes).map_err(|e| Error::invalid(e.message()))?;
+    Ok(())
+}
+
+/// The same of a caller's bytes.
+pub(super) fn check_bytes(
+    schema: &ArraySchema,
+    shape: &[u64],
+    values: &[u8],
+    validity: Option<&[u8]>,
+) -> Result<()> {
+    let n = element_count(shape)?;
+    let Some(size) = schema.dtype.fixed_size_bytes() else {
+        return Err(Error::invalid(format!("elements of {} have no fixed size", schema.dtype)));
+    };
+    if validity.is_some() && !schema.nullable {
+        return Err(Error::invalid("the array has no validity mask"));
+    }
+    let mask_fits = validity.is_none_or(|v| v.len() == n && v.iter().all(|b| *b <= 1));
+    if Some(values.len()) != n.checked_mul(size) || !mask_fits {
+        return Err(Error::invalid(format!("the bytes are not the {n} elements that shape {shape:?} makes")));
+    }
+    if schema.dtype.item() == Some(array_format_core::Scalar::Bool) && values.iter().any(|b| *b > 1) {
+        return Err(Error::invalid("a bool that is neither 0 nor 1"));
+    }
     Ok(())
 }

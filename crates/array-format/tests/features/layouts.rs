@@ -106,6 +106,14 @@ impl Checked {
             let found = self.file.read_elements(name, start.clone(), count.clone(), step.clone());
             let found = wait(found).unwrap();
             assert!(found == (count.clone(), wanted.clone()), "{} {name} {region:?}", self.dtype);
+            if let Values::Fixed(wanted_bytes) = &wanted.values {
+                let mut bytes = vec![0xAA; wanted_bytes.len()];
+                let mut mask = wanted.validity.as_ref().map(|v| vec![7; v.len()]);
+                let [start, count, step] = [start.clone(), count.clone(), step.clone()];
+                let read = self.file.read_bytes(name, start, count, step, &mut bytes, mask.as_deref_mut());
+                wait(read).unwrap();
+                assert!((&bytes, &mask) == (wanted_bytes, &wanted.validity), "{} {name}", self.dtype);
+            }
         }
     }
 
@@ -119,9 +127,18 @@ impl Checked {
         let flat: Vec<Cell> = self.all.iter().cloned().collect();
         let mut any = || flat[next() as usize % flat.len()].clone();
         let part = expected(&self.all, &region).map(|_| any());
+        let bytewise = next().is_multiple_of(2);
         for (name, _) in LAYOUTS {
             let elements = elements(self.dtype, self.nullable, &part);
-            wait(self.file.write_elements(name, start.clone(), count.clone(), elements)).unwrap();
+            match &elements.values {
+                Values::Fixed(bytes) if bytewise => {
+                    let (start, count, mask) = (start.clone(), count.clone(), elements.validity.as_deref());
+                    wait(self.file.write_bytes(name, start, count, bytes, mask)).unwrap();
+                }
+                _ => {
+                    wait(self.file.write_elements(name, start.clone(), count.clone(), elements)).unwrap();
+                }
+            }
         }
         let mut target = self.all.view_mut();
         for (axis, (start, count, _)) in region.iter().enumerate() {
