@@ -1,8 +1,8 @@
 //! `af cat`
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
+use crate::Outcome;
 use crate::stores::Stores;
 use array_format::Result;
 use array_format::blocking::wait;
@@ -30,7 +30,7 @@ pub(crate) struct Cat {
 }
 
 impl Cat {
-    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+    pub(crate) fn run(self, stores: &Stores) -> Result<Outcome> {
         let file = super::open(stores, &self.file, self.version)?;
         let info = wait(file.array(&self.array))?;
         let s = slice::parse(&self.slice, &info.shape).map_err(|e| e.in_array(&self.array))?;
@@ -41,7 +41,7 @@ impl Cat {
             line(
                 &json!({"array": self.array, "dtype": info.schema.dtype.to_string(), "shape": shape, "values": values}),
             );
-            return Ok(ExitCode::SUCCESS);
+            return Ok(Outcome::Done);
         }
         // A line a row of the last axis, an empty line between planes.
         let row = shape.last().map_or(1, |n| (*n).max(1) as usize);
@@ -56,6 +56,6 @@ impl Cat {
                 break;
             }
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(Outcome::Done)
     }
 }

@@ -1,8 +1,8 @@
 //! `af compact`
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
+use crate::Outcome;
 use crate::stores::Stores;
 use array_format::blocking::wait;
 use array_format::{CompactOptions, Result};
@@ -23,7 +23,7 @@ pub(crate) struct Compact {
 }
 
 impl Compact {
-    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+    pub(crate) fn run(self, stores: &Stores) -> Result<Outcome> {
         let mut file = super::open(stores, &self.file, None)?;
         let before = file.usage();
         let options =
@@ -36,6 +36,6 @@ impl Compact {
             bytes(after.object_bytes),
             bytes(before.object_bytes)
         ));
-        Ok(ExitCode::SUCCESS)
+        Ok(Outcome::Done)
     }
 }

@@ -1,8 +1,8 @@
 //! `af dump`: a file, or a group of it, seen as a source of its own.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
+use crate::Outcome;
 use crate::stores::Stores;
 use array_format::Result;
 use clap::Args;
@@ -21,9 +21,9 @@ pub(crate) struct Dump {
 }
 
 impl Dump {
-    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+    pub(crate) fn run(self, stores: &Stores) -> Result<Outcome> {
         let source = af::AfSource::new(super::open(stores, &self.file, None)?, &self.group)?;
         line(&dump::dump(&source, SLAB_BYTES));
-        Ok(ExitCode::SUCCESS)
+        Ok(Outcome::Done)
     }
 }

@@ -1,8 +1,8 @@
 //! `af gc`
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
+use crate::Outcome;
 use crate::stores::Stores;
 use array_format::blocking::wait;
 use array_format::{GcOptions, Result};
@@ -23,7 +23,7 @@ pub(crate) struct Gc {
 }
 
 impl Gc {
-    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+    pub(crate) fn run(self, stores: &Stores) -> Result<Outcome> {
         let mut file = super::open(stores, &self.file, None)?;
         let options = GcOptions::default().dry_run(self.dry_run).keep_last(self.keep_last);
         let report = wait(file.garbage_collect(options))?;
@@ -32,6 +32,6 @@ impl Gc {
         }
         let verb = if self.dry_run { "would be deleted" } else { "deleted" };
         line(&format!("{} objects of {} {verb}", report.objects.len(), bytes(report.bytes())));
-        Ok(ExitCode::SUCCESS)
+        Ok(Outcome::Done)
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
+use crate::Outcome;
 use crate::stores::Stores;
 use array_format::blocking::wait;
 use array_format::{ArrayDefinition, ArrayFile, Elements, Error, ErrorKind, Result, Value, Values, Variable};
@@ -41,7 +41,7 @@ const COMMIT_BYTES: u64 = 256 << 20;
 const CHUNK_BYTES: u64 = 4 << 20;
 
 impl Import {
-    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+    pub(crate) fn run(self, stores: &Stores) -> Result<Outcome> {
         let groups =
             group_names(&self.sources, self.groups || self.sources.len() > 1, self.group.as_deref())?;
         let place = super::place(stores, &self.file)?;
@@ -75,7 +75,7 @@ impl Import {
         }
         let size = bytes(file.usage().object_bytes);
         line(&format!("version {version}: {arrays} arrays of {} files, {size}", self.sources.len()));
-        Ok(if left_out.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(super::PARTLY) })
+        Ok(if left_out.is_empty() { Outcome::Done } else { Outcome::Partly })
     }
 }
 

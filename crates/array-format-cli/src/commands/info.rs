@@ -1,8 +1,8 @@
 //! `af info`
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
+use crate::Outcome;
 use crate::stores::Stores;
 use array_format::blocking::wait;
 use array_format::{ArrayFile, Result, Value};
@@ -27,7 +27,7 @@ pub(crate) struct Info {
 }
 
 impl Info {
-    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+    pub(crate) fn run(self, stores: &Stores) -> Result<Outcome> {
         let file = super::open(stores, &self.file, self.version)?;
         let attributes = wait(file.attributes(&self.name));
         if wait(file.contains(&self.name))? {
@@ -35,7 +35,7 @@ impl Info {
         } else {
             self.group(&file, &attributes?)?;
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(Outcome::Done)
     }
 
     fn array(&self, file: &ArrayFile, attributes: &[(String, Value)]) -> Result<()> {

@@ -1,8 +1,8 @@
 //! `af log`
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
+use crate::Outcome;
 use crate::stores::Stores;
 use array_format::blocking::wait;
 use array_format::{Cause, Change, Result};
@@ -24,7 +24,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+    pub(crate) fn run(self, stores: &Stores) -> Result<Outcome> {
         let file = super::open(stores, &self.file, None)?;
         let versions = wait(file.versions())?;
         for (i, v) in versions.iter().enumerate().rev() {
@@ -65,7 +65,7 @@ impl Log {
                 line(&format!("    and {} more; --json has all of them", changes.len() - SHOWN));
             }
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(Outcome::Done)
     }
 }
 

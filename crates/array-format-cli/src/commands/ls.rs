@@ -1,8 +1,8 @@
 //! `af ls`
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
+use crate::Outcome;
 use crate::stores::Stores;
 use array_format::Result;
 use array_format::blocking::wait;
@@ -27,7 +27,7 @@ pub(crate) struct Ls {
 }
 
 impl Ls {
-    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+    pub(crate) fn run(self, stores: &Stores) -> Result<Outcome> {
         let file = super::open(stores, &self.file, self.version)?;
         for a in wait(file.arrays(&self.prefix))? {
             let ok = if self.json {
@@ -42,6 +42,6 @@ impl Ls {
                 break;
             }
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(Outcome::Done)
     }
 }

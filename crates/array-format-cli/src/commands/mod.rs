@@ -42,6 +42,3 @@ fn open(stores: &Stores, file: &Path, version: Option<u64>) -> Result<ArrayFile>
     };
     wait(ArrayFile::open_at(place(stores, file)?, config))
 }
-
-/// The exit code for "done, but not all is well".
-const PARTLY: u8 = 3;

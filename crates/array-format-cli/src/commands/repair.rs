@@ -1,8 +1,8 @@
 //! `af repair`
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
+use crate::Outcome;
 use crate::stores::Stores;
 use array_format::blocking::wait;
 use array_format::{ArrayFile, Result};
@@ -23,7 +23,7 @@ pub(crate) struct Repair {
 }
 
 impl Repair {
-    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+    pub(crate) fn run(self, stores: &Stores) -> Result<Outcome> {
         let (from, into) = (super::place(stores, &self.file)?, super::place(stores, &self.into)?);
         let config = stores.config();
         let report = wait(ArrayFile::repair(from.storage, &from.path, into.storage, &into.path, config))?;
@@ -46,6 +46,6 @@ impl Repair {
                 report.saved
             ));
         }
-        Ok(if report.lost.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(super::PARTLY) })
+        Ok(if report.lost.is_empty() { Outcome::Done } else { Outcome::Partly })
     }
 }

@@ -1,8 +1,8 @@
 //! `af set`
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
+use crate::Outcome;
 use crate::stores::Stores;
 use array_format::blocking::wait;
 use array_format::{DType, Elements, Error, Result, Scalar, Value, Values};
@@ -29,7 +29,7 @@ pub(crate) struct Set {
 }
 
 impl Set {
-    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+    pub(crate) fn run(self, stores: &Stores) -> Result<Outcome> {
         let mut file = super::open(stores, &self.file, None)?;
         let info = wait(file.array(&self.array))?;
         let s = slice::parse(&self.slice, &info.shape).map_err(|e| e.in_array(&self.array))?;
@@ -46,7 +46,7 @@ impl Set {
         wait(file.write_elements(&self.array, s.start, s.count, elements))?;
         let version = wait(file.flush_with_message(&self.message))?;
         line(&format!("version {version}: {n} elements of {} set", self.array));
-        Ok(ExitCode::SUCCESS)
+        Ok(Outcome::Done)
     }
 }
 

@@ -1,8 +1,8 @@
 //! `af stats`
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
+use crate::Outcome;
 use crate::stores::Stores;
 use array_format::blocking::wait;
 use array_format::{ArrayStatistics, Counts, Result};
@@ -29,7 +29,7 @@ pub(crate) struct Stats {
 }
 
 impl Stats {
-    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+    pub(crate) fn run(self, stores: &Stores) -> Result<Outcome> {
         let file = super::open(stores, &self.file, self.version)?;
         let all = match &self.array {
             Some(name) => vec![wait(file.statistics(name))?],
@@ -37,7 +37,7 @@ impl Stats {
         };
         for s in &all {
             if !self.print(&s.name, s) {
-                return Ok(ExitCode::SUCCESS);
+                return Ok(Outcome::Done);
             }
         }
         if let (true, Some(name)) = (self.chunks, &self.array) {
@@ -49,7 +49,7 @@ impl Stats {
                 }
             }
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(Outcome::Done)
     }
 
     fn print(&self, what: &str, s: &ArrayStatistics) -> bool {

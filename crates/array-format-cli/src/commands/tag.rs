@@ -1,8 +1,8 @@
 //! `af tag`
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
+use crate::Outcome;
 use crate::stores::Stores;
 use array_format::Result;
 use array_format::blocking::wait;
@@ -25,17 +25,17 @@ pub(crate) struct Tag {
 }
 
 impl Tag {
-    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+    pub(crate) fn run(self, stores: &Stores) -> Result<Outcome> {
         let mut file = super::open(stores, &self.file, None)?;
         let Some(name) = self.name else {
             for (name, version) in file.tags() {
                 line(&format!("{version}  {name}"));
             }
-            return Ok(ExitCode::SUCCESS);
+            return Ok(Outcome::Done);
         };
         if self.delete {
             return match wait(file.remove_tag(&name))? {
-                true => Ok(ExitCode::SUCCESS),
+                true => Ok(Outcome::Done),
                 false => Err(array_format::Error::not_found(format!(
                     "there is no tag {name:?}; `af tag FILE` lists them"
                 ))),
@@ -44,6 +44,6 @@ impl Tag {
         let version = self.version.unwrap_or_else(|| file.version());
         wait(file.tag(&name, version))?;
         line(&format!("version {version} is {name:?}"));
-        Ok(ExitCode::SUCCESS)
+        Ok(Outcome::Done)
     }
 }

@@ -1,8 +1,8 @@
 //! `af verify`
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
+use crate::Outcome;
 use crate::stores::Stores;
 use array_format::blocking::wait;
 use array_format::{Result, VerifyOptions};
@@ -27,7 +27,7 @@ pub(crate) struct Verify {
 }
 
 impl Verify {
-    pub(crate) fn run(self, stores: &Stores) -> Result<ExitCode> {
+    pub(crate) fn run(self, stores: &Stores) -> Result<Outcome> {
         let file = super::open(stores, &self.file, self.version)?;
         let r = wait(file.verify(VerifyOptions::default().statistics(self.statistics)))?;
         if self.json {
@@ -57,6 +57,6 @@ impl Verify {
             };
             line(&format!("version {}: {what}: {how}", file.version()));
         }
-        Ok(if r.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(super::PARTLY) })
+        Ok(if r.is_clean() { Outcome::Done } else { Outcome::Partly })
     }
 }
