@@ -6,7 +6,7 @@ use std::path::Path;
 use array_format::ArrayFile;
 use array_format::ObjectId;
 use array_format::blocking::wait;
-use array_format::storage::StoreOptions;
+use array_format::storage::{ListEntry, Place, StoreOptions};
 
 use crate::Result;
 
@@ -23,10 +23,7 @@ pub(crate) fn litter(path: &str, file: &ArrayFile, waiting: bool) -> Result<Vec<
         needed.insert(ObjectId::Layer(version));
         needed.extend(footer.objects.iter().map(|o| o.id));
     }
-    let (name, mut found, sidecars) = match path.contains("://") {
-        true => on_store(path)?,
-        false => on_disk(Path::new(path))?,
-    };
+    let (name, mut found, sidecars) = if is_url(path) { on_store(path)? } else { on_disk(Path::new(path))? };
     let folder = format!("{name}.layers");
     found.retain(|n| *n != name && *n != folder);
     for entry in sidecars {
@@ -59,10 +56,32 @@ fn on_disk(path: &Path) -> Result<Names> {
 fn on_store(url: &str) -> Result<Names> {
     let place = StoreOptions::default().place(url)?;
     let (folder, name) = place.path.rsplit_once('/').unwrap_or(("", &place.path));
-    let names = |folder: &str| -> Result<Vec<String>> {
-        Ok(wait(place.storage.list(folder))?.into_iter().map(|e| e.name).collect())
-    };
-    Ok((name.to_owned(), names(folder)?, names(&format!("{}.layers", place.path))?))
+    let names = |entries: Vec<ListEntry>| entries.into_iter().map(|e| e.name).collect();
+    let [beside, sidecars] = listed(&place, folder)?;
+    Ok((name.to_owned(), names(beside), names(sidecars)))
+}
+
+/// The objects in the folder of a file, and in that of its layers.
+fn listed(place: &Place, folder: &str) -> Result<[Vec<ListEntry>; 2]> {
+    let list = |folder: &str| wait(place.storage.list(folder));
+    Ok([list(folder)?, list(&format!("{}.layers", place.path))?])
+}
+
+/// All objects of a file on a server, as they are now; nothing for a file on disk, where the dead do nothing more.
+///
+/// # Errors
+/// If they cannot be listed.
+pub(crate) fn served(path: &str) -> Result<Option<[Vec<ListEntry>; 2]>> {
+    if !is_url(path) {
+        return Ok(None);
+    }
+    let place = StoreOptions::default().place(path)?;
+    let folder = place.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    listed(&place, folder).map(Some)
+}
+
+fn is_url(path: &str) -> bool {
+    path.contains("://")
 }
 
 fn is_joined(needed: &BTreeSet<ObjectId>, hex: &str) -> bool {
