@@ -1,0 +1,205 @@
+//! Elements: straight between files and the memory of numpy, or as lists of texts and bytes.
+
+use array_format::{
+    ArrayElement, DType, Elements, Error, ErrorKind, Result, Scalar, Values, Variable, element::ScalarElement,
+};
+use numpy::{PyArray1, PyReadonlyArray1, PyReadwriteArray1, PyReadwriteArrayDyn};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyString};
+
+use crate::errors::raised;
+use crate::file::Handle;
+use crate::wait;
+
+/// numpy's memory, if it is one run of bytes.
+fn dense<T>(memory: std::result::Result<T, impl std::fmt::Display>) -> PyResult<T> {
+    memory.map_err(|e| PyValueError::new_err(format!("memory of numpy that is not contiguous: {e}")))
+}
+
+#[pymethods]
+impl Handle {
+    /// Fills `values` with the bytes of a region, and `validity` with a byte an element.
+    #[pyo3(signature = (name, start, shape, step, values, validity=None))]
+    #[expect(clippy::too_many_arguments, reason = "a region and where it goes")]
+    fn read_bytes(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        start: Vec<u64>,
+        shape: Vec<u64>,
+        step: Vec<u64>,
+        mut values: PyReadwriteArray1<'_, u8>,
+        mut validity: Option<PyReadwriteArrayDyn<'_, u8>>,
+    ) -> PyResult<()> {
+        let bytes = dense(values.as_slice_mut())?;
+        let mask = validity.as_mut().map(|v| dense(v.as_slice_mut())).transpose()?;
+        wait(py, self.file().read_bytes(name, start, shape, step, bytes, mask))
+    }
+
+    #[pyo3(signature = (name, start, shape, values, validity=None))]
+    fn write_bytes(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        start: Vec<u64>,
+        shape: Vec<u64>,
+        values: PyReadonlyArray1<'_, u8>,
+        validity: Option<PyReadonlyArray1<'_, u8>>,
+    ) -> PyResult<()> {
+        let bytes = dense(values.as_slice())?;
+        let mask = validity.as_ref().map(|v| dense(v.as_slice())).transpose()?;
+        wait(py, self.file().write_bytes(name, start, shape, bytes, mask))
+    }
+
+    /// Elements of varying length, as texts or bytes, and a byte an element that says whether it is there.
+    fn read_variable<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        start: Vec<u64>,
+        shape: Vec<u64>,
+        step: Vec<u64>,
+    ) -> PyResult<(Bound<'py, PyList>, Option<Bound<'py, PyBytes>>)> {
+        let (_, elements) = wait(py, self.file.read_elements(name, start, shape, step))?;
+        let values = elements.values.variable().map_err(|e| raised(&e))?;
+        let list = match elements.dtype {
+            DType::String => {
+                let texts =
+                    values.iter().map(std::str::from_utf8).collect::<std::result::Result<Vec<_>, _>>();
+                let texts = texts.map_err(|e| raised(&Error::corrupt(e.to_string()).in_array(name)))?;
+                PyList::new(py, texts.into_iter().map(|t| PyString::new(py, t)).collect::<Vec<_>>())?
+            }
+            _ => PyList::new(py, values.iter().map(|b| PyBytes::new(py, b)).collect::<Vec<_>>())?,
+        };
+        Ok((list, elements.validity.as_deref().map(|v| PyBytes::new(py, v))))
+    }
+
+    #[pyo3(signature = (name, start, shape, values, validity=None))]
+    fn write_variable(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        start: Vec<u64>,
+        shape: Vec<u64>,
+        values: &Bound<'_, PyList>,
+        validity: Option<Vec<u8>>,
+    ) -> PyResult<()> {
+        let array = wait(py, self.file.array(name))?;
+        let mut variable = Variable::default();
+        for value in values {
+            match value.cast::<PyString>() {
+                Ok(text) => variable.push(text.to_cow()?.as_bytes()),
+                Err(_) => variable.push(value.cast::<PyBytes>()?.as_bytes()),
+            }
+        }
+        let dtype = array.schema.dtype;
+        let elements = Elements { dtype, values: Values::Variable(variable), validity };
+        wait(py, self.file().write_elements(name, start, shape, elements))
+    }
+
+    /// The element type of each array, and whether its elements are numbers as they are: no nulls, and no more to its type than the file's.
+    fn element_types(&self, py: Python<'_>, names: Vec<String>) -> PyResult<Vec<(String, bool)>> {
+        wait(py, async {
+            let snapshot = self.file.snapshot();
+            let mut types = Vec::with_capacity(names.len());
+            for name in &names {
+                let array = snapshot.array(name).await?;
+                let hidden = array.attribute_names.iter().any(|a| a == "array_format.dtype");
+                let plain = matches!(array.schema.dtype, DType::Scalar(_)) && !array.schema.nullable && !hidden;
+                types.push((array.schema.dtype.to_string(), plain));
+            }
+            Ok(types)
+        })
+    }
+
+    /// Many whole arrays of numbers of one type: their shapes, and all bytes, one array after the other.
+    fn read_many<'py>(
+        &self,
+        py: Python<'py>,
+        names: Vec<String>,
+    ) -> PyResult<(Vec<Vec<usize>>, Bound<'py, PyArray1<u8>>)> {
+        let many = wait(py, self.many(&names))?;
+        Ok((many.shapes, PyArray1::from_vec(py, many.bytes)))
+    }
+
+    /// Writes the pending changes to an object of their own, for another process to join.
+    fn detach<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let mut file = self.file();
+        let receipt = wait(py, async move { file.detach().await })?;
+        Ok(PyBytes::new(py, &receipt.to_bytes()))
+    }
+
+    fn join(&self, py: Python<'_>, receipts: Vec<Vec<u8>>) -> PyResult<()> {
+        wait(py, async {
+            let receipts = parse(&receipts)?;
+            self.file().join(&receipts).await
+        })
+    }
+
+    fn abandon(&self, py: Python<'_>, receipts: Vec<Vec<u8>>) -> PyResult<()> {
+        wait(py, async {
+            let receipts = parse(&receipts)?;
+            self.file.abandon(&receipts).await
+        })
+    }
+}
+
+fn parse(receipts: &[Vec<u8>]) -> Result<Vec<array_format::Receipt>> {
+    receipts.iter().map(|r| array_format::Receipt::from_bytes(r)).collect()
+}
+
+struct Many {
+    shapes: Vec<Vec<usize>>,
+    bytes: Vec<u8>,
+}
+
+impl Handle {
+    async fn many(&self, names: &[String]) -> Result<Many> {
+        let Some(first) = names.first() else {
+            return Ok(Many { shapes: Vec::new(), bytes: Vec::new() });
+        };
+        let DType::Scalar(item) = self.file.array(first).await?.schema.dtype else {
+            return Err(Error::new(ErrorKind::InvalidArgument, "arrays of numbers can be read together"));
+        };
+        macro_rules! of {
+            ($($scalar:ident => $t:ty),* $(,)?) => {
+                match item {
+                    $(Scalar::$scalar => self.many_of::<$t>(names).await,)*
+                    other => Err(Error::unsupported(format!("reading many arrays of {other} at once"))),
+                }
+            };
+        }
+        of! {
+            Bool => bool, I8 => i8, I16 => i16, I32 => i32, I64 => i64, U8 => u8, U16 => u16, U32 => u32, U64 => u64,
+            F16 => half::f16, Bf16 => half::bf16, F32 => f32, F64 => f64,
+            Complex64 => num_complex::Complex32, Complex128 => num_complex::Complex64,
+            TimestampS => array_format::TimestampS, TimestampMs => array_format::TimestampMs,
+            TimestampUs => array_format::TimestampUs, TimestampNs => array_format::TimestampNs,
+            DurationS => array_format::DurationS, DurationMs => array_format::DurationMs,
+            DurationUs => array_format::DurationUs, DurationNs => array_format::DurationNs,
+        }
+    }
+
+    async fn many_of<T: ArrayElement + ScalarElement>(&self, names: &[String]) -> Result<Many> {
+        let size = T::SCALAR.size_bytes();
+        let read = self.file().snapshot().read_many::<T>(names, vec![], vec![]).await?;
+        let mut many = Many { shapes: Vec::with_capacity(read.len()), bytes: Vec::new() };
+        many.bytes.reserve_exact(read.iter().map(|a| a.len() * size).sum());
+        for array in &read {
+            many.shapes.push(array.shape().to_vec());
+            let values = array.as_slice().unwrap_or_default();
+            match <T as ScalarElement>::as_le_bytes(values) {
+                Some(bytes) => many.bytes.extend_from_slice(bytes),
+                None => {
+                    for value in values {
+                        let at = many.bytes.len();
+                        many.bytes.resize(at + size, 0);
+                        value.put_le(many.bytes.get_mut(at..).unwrap_or_default());
+                    }
+                }
+            }
+        }
+        Ok(many)
+    }
+}

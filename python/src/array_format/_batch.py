@@ -1,0 +1,36 @@
+"""Many arrays in one call."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ._array import Array
+
+if TYPE_CHECKING:
+    from ._file import File
+
+
+def read_many(file: File, names: list[str]) -> list[np.ndarray]:
+    """Whole arrays, in the order of `names`."""
+    handle = file._handle
+    together: dict[str, list[int]] = defaultdict(list)
+    results: list = [None] * len(names)
+    for i, (kind, plain) in enumerate(handle.element_types(names)):
+        if plain:
+            together[kind].append(i)
+        else:
+            results[i] = Array(file, names[i])[...]
+    for kind, places in together.items():
+        shapes, memory = handle.read_many([names[i] for i in places])
+        dtype = Array(file, names[places[0]]).dtype
+        values = memory.view(dtype)
+        at = 0
+        for place, shape in zip(places, shapes, strict=True):
+            size = math.prod(shape)
+            results[place] = values[at : at + size].reshape(shape)
+            at += size
+    return results

@@ -1,0 +1,375 @@
+"""Groups: folders of arrays and of other groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _repr
+from ._array import Array, _objects_of
+from ._attributes import Attributes
+from ._dtypes import DTYPE_ATTRIBUTE, ElementType, is_null, of_numpy, of_values
+from .errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
+
+if TYPE_CHECKING:
+    from ._file import File
+
+Node = "Array | Group"
+
+
+class Group(MutableMapping[str, Any]):
+    """A group of arrays and groups: a mapping from names to them.
+
+    Names may go several groups down, as in ``file["argo/2024/temperature"]``; the mapping itself goes over what is directly in the group.
+    ``group["name"] = values`` makes an array, or replaces what an array is and holds.
+    """
+
+    def __init__(self, file: File, path: str) -> None:
+        self._root = file
+        self._path = path
+
+    # What there is.
+
+    @property
+    def path(self) -> str:
+        """Its full name in the file; ``""`` for the file itself."""
+        return self._path
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return self._path.rpartition("/")[2]
+
+    @property
+    def file(self) -> File:
+        """The file that it belongs to."""
+        return self._root
+
+    @property
+    def attrs(self) -> Attributes:
+        """Its attributes."""
+        return Attributes(self._root._handle, self._path)
+
+    @property
+    def dims(self) -> dict[str, int]:
+        """The dimensions that it declares, and their lengths; see `create_dimension`."""
+        return {name: length for name, length, _ in self._root._handle.dimensions(self._path)}
+
+    @property
+    def unlimited_dims(self) -> frozenset[str]:
+        """Of these: those that may grow."""
+        return frozenset(name for name, _, unlimited in self._root._handle.dimensions(self._path) if unlimited)
+
+    def _join(self, name: str) -> str:
+        if not isinstance(name, str):
+            raise InvalidArgumentError(f"names are texts, not {type(name).__name__}")
+        name = name.strip("/")
+        return f"{self._path}/{name}" if self._path and name else self._path or name
+
+    def __getitem__(self, name: str) -> Any:
+        path = self._join(name)
+        if path == self._path:
+            return self
+        handle = self._root._handle
+        try:
+            return Array(self._root, path, handle.array(path))
+        except (NotFoundError, InvalidArgumentError):
+            if _is_group(handle, path):
+                return Group(self._root, path)
+        raise NotFoundError(f"there is no array or group {path!r} in {self._root.url}", file=self._root.url, array=path)
+
+    def __contains__(self, name: object) -> bool:
+        if not isinstance(name, str):
+            return False
+        path, handle = self._join(name), self._root._handle
+        return path == self._path or handle.contains(path) or _is_group(handle, path)
+
+    def _names(self) -> dict[str, bool]:
+        """What is directly here, in order, and whether it is an array."""
+        start = self._path + "/" if self._path else ""
+        handle, found = self._root._handle, {}
+        for path in handle.list_arrays(start):
+            name, _, below = path[len(start) :].partition("/")
+            found[name] = not below
+        for path in handle.list_groups():
+            if path.startswith(start) and path != self._path:
+                found[path[len(start) :].partition("/")[0]] = False
+        return dict(sorted(found.items()))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    def arrays(self, *, recursive: bool = False) -> dict[str, Array]:
+        """The arrays in the group, or with `recursive` in all groups below it too, by their names from here."""
+        start = self._path + "/" if self._path else ""
+        found = {}
+        for path, info in self._root._handle.arrays(start):
+            name = path[len(start) :]
+            if recursive or "/" not in name:
+                found[name] = Array(self._root, path, info)
+        return found
+
+    def groups(self) -> dict[str, Group]:
+        """The groups in the group."""
+        return {name: Group(self._root, self._join(name)) for name, is_array in self._names().items() if not is_array}
+
+    # What is made.
+
+    def create_group(self, name: str, *, attrs: Mapping[str, Any] | None = None, exist_ok: bool = False) -> Group:
+        """Makes a group; the groups above it need not be there."""
+        path = self._join(name)
+        if path and name in self:
+            if not exist_ok or self._root._handle.contains(path):
+                raise AlreadyExistsError(f"{path!r} is there already in {self._root.url}", file=self._root.url, array=path)
+        else:
+            self._root._writable().define_group(path)
+        group = Group(self._root, path)
+        group.attrs.update(attrs or {})
+        return group
+
+    def require_group(self, name: str) -> Group:
+        """The group of that name; it is made if it is not there."""
+        return self.create_group(name, exist_ok=True)
+
+    def create_dimension(self, name: str, length: int, *, unlimited: bool = False) -> None:
+        """Declares a dimension, as netCDF does; arrays of the group and below can use its name."""
+        self._root._writable().define_dimension(self._path, name, int(length), unlimited)
+
+    def create_array(
+        self,
+        name: str,
+        data: Any = None,
+        *,
+        shape: Iterable[int] | int | None = None,
+        dtype: Any = None,
+        dims: Iterable[str] | None = None,
+        chunks: Iterable[int] | bool | None = None,
+        fill_value: Any = None,
+        nullable: bool | None = None,
+        filters: Iterable[str] | None = None,
+        codec: str | None = None,
+        attrs: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+    ) -> Array:
+        """Makes an array, and writes `data` to it.
+
+        Parameters
+        ----------
+        name : str
+            Its name, from this group on; groups on the way are made.
+        data : array_like, optional
+            Its elements, all of them.
+        shape : int or tuple of int, optional
+            Its shape; that of `data` if it is left out.
+        dtype : dtype or str, optional
+            Its type of elements; that of `data` if it is left out. A name of the file's own types is possible too: ``"string"``,
+            ``"binary"``, ``"bf16"``, ``"list<f64>"``, ``"list<f32; 3>"``.
+        dims : tuple of str, optional
+            Names of its axes.
+        chunks : tuple of int, optional
+            The shape of its chunks, what is read, compressed and replaced as a whole. If it is left out, one chunk for arrays of up to
+            4 MiB, and chunks of about 1 MiB for others.
+        fill_value : optional
+            What elements are that were not written; 0, ``""`` or NaT if it is left out.
+        nullable : bool, optional
+            Whether elements may be missing. By default if `data` is masked, or has None among its objects.
+        filters : list of str, optional
+            Transformations before compression: ``"shuffle"``, ``"delta"``, ``"bitround:10"``, ``"pco:8"``. If it is left out, what is
+            best for a sample of the data.
+        codec : str, optional
+            ``"none"``, ``"lz4"``, ``"zstd"``, ``"zstd:9"``. If it is left out, what is best for a sample of the data.
+        attrs : mapping, optional
+            Its attributes.
+        overwrite : bool
+            Replace an array that is there, with its attributes. Otherwise it is an error.
+
+        Returns
+        -------
+        Array
+
+        Raises
+        ------
+        AlreadyExistsError
+            If there is an array or group of that name.
+        InvalidArgumentError
+            If shape, type and data do not go together.
+        """
+        path = self._join(name)
+        kind, null, data = _element_type(data, dtype)
+        nullable = null if nullable is None else bool(nullable)
+        if shape is None:
+            if data is None:
+                raise InvalidArgumentError(f"{path!r} needs data or a shape", array=path)
+            shape = data.shape[: data.ndim - len(kind.item_shape)]
+        shape = [int(shape)] if isinstance(shape, int | np.integer) else [int(n) for n in shape]
+        handle = self._root._writable()
+        exists = path in self._root if path else True
+        if exists and not overwrite:
+            raise AlreadyExistsError(f"{path or 'the file itself'!r} is there already in {self._root.url}", file=self._root.url, array=path)
+        if chunks is None or chunks is True:
+            chunks = _chunk_shape(shape, kind)
+        elif chunks is False:
+            chunks = None
+        definition = {
+            "dtype": kind.name,
+            "nullable": nullable,
+            "dims": [str(d) for d in dims] if dims is not None else [],
+            "shape": shape,
+            "chunks": [int(n) for n in chunks] if chunks is not None else None,
+            "fill": None if fill_value is None else _fill_bytes(kind, fill_value),
+            "filters": [str(f) for f in filters] if filters is not None else None,
+            "codec": codec,
+        }
+        handle.define(path, definition, exists)
+        if exists:
+            for old, _ in handle.attributes(path):
+                handle.remove_attribute(path, old)
+        if kind.hidden is not None:
+            handle.set_attribute(path, DTYPE_ATTRIBUTE, "string", kind.hidden)
+        array = Array(self._root, path)
+        try:
+            for key, value in (attrs or {}).items():
+                array.attrs[key] = value
+            if data is not None:
+                array[...] = data
+        except Exception:
+            if not exists:
+                handle.delete(path)  # an array that is half made helps nobody
+            raise
+        return array
+
+    def __setitem__(self, name: str, values: Any) -> None:
+        path = self._join(name)
+        if isinstance(values, Array) and values.file is not self._root:
+            self.copy_from(values, name)
+            return
+        if self._root._handle.contains(path):
+            array = self[name]
+            kind, _, data = _element_type(values, None)
+            if kind == array._type and data.shape == array.shape + kind.item_shape:
+                array[...] = data  # as it was defined
+                return
+            kept = {"dims": array.dims} if len(array.dims) == data.ndim - len(kind.item_shape) else {}
+            self.create_array(name, data, attrs=array.attrs.asdict(), overwrite=True, **kept)
+        else:
+            self.create_array(name, values)
+
+    def __delitem__(self, name: str) -> None:
+        path = self._join(name)
+        if name not in self or path == self._path:
+            raise NotFoundError(f"there is no array or group {path!r} in {self._root.url}", file=self._root.url, array=path)
+        self._root._writable().delete(path)
+
+    def rename(self, old: str, new: str) -> None:
+        """Gives an array or a group, with all that is in it, another name. No data is copied."""
+        self._root._writable().rename(self._join(old), self._join(new))
+
+    def copy_from(self, array: Array, name: str | None = None) -> Array:
+        """Copies an array of another file, or of another version of this one, as it is stored: nothing is decoded."""
+        path = self._join(array.name if name is None else name)
+        self._root._writable().copy_from(array.file._handle, array.path, path)
+        return Array(self._root, path)
+
+    # What it looks like.
+
+    def __repr__(self) -> str:
+        return _repr.group(self)
+
+    def _repr_html_(self) -> str:
+        return _repr.group_html(self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Group) and self._root is other._root and self._path == other._path
+
+    def __hash__(self) -> int:
+        return hash((id(self._root), self._path))
+
+    def __reduce__(self):
+        return Group, (self._root, self._path)
+
+
+def _is_group(handle: Any, path: str) -> bool:
+    try:
+        handle.attribute(path, "")
+    except NotFoundError:
+        return False
+    except InvalidArgumentError:
+        return True
+    return True
+
+
+def _element_type(data: Any, dtype: Any) -> tuple[ElementType, bool, np.ndarray | None]:
+    """The type of elements, whether some are missing, and the data as an array of numpy."""
+    if isinstance(data, Array):
+        kind, null, data = data._type, data.nullable, data[...]
+        return (kind if dtype is None else of_numpy(dtype)), null, data
+    if data is None:
+        return of_numpy(np.float64 if dtype is None else dtype), False, None
+    given = None if dtype is None or dtype is object else of_numpy(dtype)
+    if given is not None and given.is_variable and given.name.startswith("list<"):
+        array = data if isinstance(data, np.ndarray) and data.dtype.kind == "O" else _objects_of(data)
+    elif given is not None and given.is_variable:
+        array = data if isinstance(data, np.ndarray) else np.asarray(data, object)
+    elif isinstance(data, np.ndarray):  # masked ones too
+        array = data
+    else:
+        array = np.asanyarray(data)
+        if array.dtype.kind == "U" and given is None:
+            array = array.astype(object)  # the width of the longest text of a list means nothing
+    found, null = (given, isinstance(array, np.ma.MaskedArray)) if given is not None else of_values(array)
+    if given is not None and array.dtype.kind == "O":
+        null = null or any(is_null(v) for v in np.ma.getdata(array).reshape(-1))
+    return found, null, array
+
+
+def _fill_bytes(kind: ElementType, value: Any) -> bytes:
+    if kind.name == "string":
+        return str(value).encode()
+    if kind.name == "binary":
+        return bytes(value)
+    if kind.is_variable:
+        return np.ascontiguousarray(value, of_numpy(kind.name[5:-1]).dtype).tobytes()
+    dtype = kind.dtype.base
+    array = np.asarray(value)
+    if array.dtype != dtype:
+        try:
+            with np.errstate(invalid="ignore", over="ignore"):
+                cast = array.astype(dtype)
+        except (TypeError, ValueError) as e:
+            raise InvalidArgumentError(f"the fill value {value!r} is no {dtype}: {e}") from None
+        same = np.array_equal(cast.astype(array.dtype), array, equal_nan=array.dtype.kind in "fcMm") if array.dtype.kind not in "OUS" else True
+        if not same and dtype.kind not in "fc":
+            raise InvalidArgumentError(f"the fill value {value!r} is no {dtype}")
+        array = cast
+    return kind.to_stored(np.broadcast_to(array, kind.item_shape).copy() if kind.item_shape and kind.dtype.kind != "V" else array).tobytes()
+
+
+CHUNK_BYTES = 1 << 20
+"""About what a chunk is if nobody says what it should be."""
+
+
+def _chunk_shape(shape: list[int], kind: ElementType) -> list[int] | None:
+    """Chunks of about `CHUNK_BYTES` with axes in proportion to the array's; `None` where one chunk is good enough."""
+    itemsize = max(kind.dtype.itemsize if not kind.is_variable else 16, 1)
+    size = itemsize
+    for n in shape:
+        size *= n
+    if size <= 4 * CHUNK_BYTES:
+        return None
+    chunks = list(shape)
+    while True:
+        total = itemsize
+        for n in chunks:
+            total *= n
+        if total <= CHUNK_BYTES:
+            return chunks
+        # The axis that is longest in chunks; the first one of several, where files grow.
+        axis = max(range(len(chunks)), key=lambda i: (chunks[i], -i))
+        if chunks[axis] == 1:
+            return chunks
+        chunks[axis] = -(-chunks[axis] // 2)
