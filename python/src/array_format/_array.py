@@ -13,7 +13,7 @@ import numpy as np
 from . import _indexing as indexing
 from . import _repr
 from ._attributes import Attributes
-from ._dtypes import DTYPE_ATTRIBUTE, STRING, ElementType, is_null, of_file
+from ._dtypes import DTYPE_ATTRIBUTE, STRING, ElementType, as_array, exact_cast, is_null, of_file
 from ._statistics import Statistics
 from .errors import InvalidArgumentError
 
@@ -43,7 +43,7 @@ class Array:
     def _set(self, info: tuple) -> None:
         (shape, name, self._nullable, dims, chunks, fill, self._filters, self._codec, attributes) = info
         self._shape = tuple(shape)
-        self._dims = tuple(dims)
+        self._dims = tuple(dims) if any(dims) else ()
         self._chunks = tuple(chunks) if chunks is not None else None
         hidden = None
         if DTYPE_ATTRIBUTE in attributes:
@@ -103,12 +103,14 @@ class Array:
 
     @property
     def fill_value(self) -> Any:
-        """What elements are that were never written."""
+        """What elements are that were never written; `None` if they are missing, in an array that can hold nulls."""
         return self._cached_fill
 
     @cached_property
     def _cached_fill(self) -> Any:
         if self._fill is None:
+            if self._nullable:
+                return None
             return np.zeros((), self.dtype)[()] if not self._type.is_variable else _empty(self._type)
         if self._type.name == "string":
             return self._fill.decode()
@@ -116,7 +118,7 @@ class Array:
             item = self._type.name[5:-1]
             return self._fill if self._type.name == "binary" else np.frombuffer(self._fill, of_file(item).dtype)
         stored = np.frombuffer(self._fill, self._type.stored.base)
-        return self._type.from_stored(stored if self._type.item_shape else stored.reshape(()))[()]
+        return self._type.from_stored(stored.reshape(self._type.stored.shape))[()]
 
     @property
     def filters(self) -> tuple[str, ...]:
@@ -184,7 +186,7 @@ class Array:
         axes = key if isinstance(key, tuple) else (key,)
         fancy = [k for k in axes if indexing.is_fancy(k)]
         if not fancy:
-            return self._read(indexing.basic(key, self._shape))
+            return self._read(indexing.basic(key, self._shape), scalar=not any(k is Ellipsis for k in axes))
         if len(axes) == 1 and np.asarray(key).dtype == bool and np.ndim(key) == self.ndim and self.ndim != 1:
             return self.vindex[key]
         if len(fancy) == 1 and np.ndim(fancy[0]) == 1 and not any(k is None for k in axes):
@@ -195,22 +197,22 @@ class Array:
             "numpy's own rules apply to what has been read: array[...][index]"
         )
 
-    def _read(self, sel: indexing.Basic) -> Any:
+    def _read(self, sel: indexing.Basic, *, scalar: bool) -> Any:
         values, mask = self._region(sel.start, sel.shape, sel.step)
         items = len(self._type.item_shape)
         values = sel.finish(values)
         if self._nullable:
             mask = sel.finish(mask)
-            return _masked(values, mask, items)
-        # numpy's scalars, as indexing an array of numpy gives.
-        return values[()] if values.ndim == 0 else values
+            return _masked(values, mask, items, scalar=scalar)
+        # A scalar, as indexing an array of numpy gives, if there is no ellipsis.
+        return values[()] if scalar and values.ndim == 0 else values
 
     def _region(self, start: list[int], shape: list[int], step: list[int]) -> tuple[np.ndarray, np.ndarray | None]:
         """Elements, and a mask where they can be missing: True for null."""
         handle, kind = self._file._handle, self._type
         if kind.is_variable:
             return self._variable_region(start, shape, step)
-        stored = np.empty((*shape, *kind.item_shape), kind.stored.base)
+        stored = np.empty((*shape, *kind.stored.shape), kind.stored.base)
         there = np.empty(tuple(shape), np.uint8) if self._nullable else None
         if stored.size:
             handle.read_bytes(self._path, start, shape, step, stored.reshape(-1).view(np.uint8), there)
@@ -362,19 +364,16 @@ class Array:
         """Values as elements of this array, and what of them is null."""
         if isinstance(values, Array):
             values = values[...]
-        mask = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else None
+        mask = self._mask_of(values) if isinstance(values, np.ma.MaskedArray) else None
         kind = self._type
         if kind.is_variable:
             values, mask = self._variable_given(values, mask)
         else:
-            values = np.asarray(np.ma.getdata(values))
+            values = as_array(np.ma.getdata(values), kind)
             if values.dtype.kind == "O":
                 values, mask = self._objects(values, mask)
-            dtype = kind.dtype.base
-            if values.dtype != dtype:
-                if not np.can_cast(values.dtype, dtype, "same_kind") and not _fits(values, dtype):
-                    raise InvalidArgumentError(f"values of {values.dtype} for an array of {dtype}", array=self._path)
-                values = values.astype(dtype)
+            elif values.dtype != self.dtype:
+                values = self._cast(values, mask)
         if mask is not None and not mask.any():
             mask = None
         if mask is not None and not self._nullable:
@@ -382,6 +381,33 @@ class Array:
                 f"masked values for {self._path}, which cannot hold nulls: define it with nullable=True", array=self._path
             )
         return values, mask
+
+    def _mask_of(self, values: np.ma.MaskedArray) -> np.ndarray:
+        """What of masked values is null: elements that are masked as a whole, with all fields or items."""
+        mask = np.ma.getmaskarray(values)
+        if mask.dtype.names is not None:
+            mask = np.ascontiguousarray(mask).reshape(-1).view(bool).reshape(*mask.shape, -1)
+        elif not self._type.item_shape or mask.ndim == 0:
+            return mask
+        gone = mask.all(axis=-1)
+        if (mask.any(axis=-1) != gone).any():
+            raise InvalidArgumentError(f"a part of an element of {self._path} is masked: elements are null as a whole", array=self._path)
+        return gone
+
+    def _cast(self, values: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+        """Values of another type as elements of this array, if they are the same values then, rounding of floats apart."""
+        if mask is not None and mask.all():
+            return np.zeros(values.shape, self.dtype)
+        if mask is not None and mask.any():  # what is masked can be anything
+            gone = mask[..., None] if self._type.item_shape else mask
+            values = np.where(gone, np.zeros((), values.dtype), values)
+        try:
+            cast = exact_cast(values, self.dtype)
+        except (TypeError, ValueError) as e:
+            raise InvalidArgumentError(f"values of {values.dtype} for an array of {self.dtype}: {e}", array=self._path) from None
+        if cast is None:
+            raise InvalidArgumentError(f"values of {values.dtype} that an array of {self.dtype} cannot hold", array=self._path)
+        return cast
 
     def _objects(self, values: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
         """Numbers in an array of objects, where None is null."""
@@ -391,8 +417,11 @@ class Array:
         if mask is not None:
             values = np.where(mask, np.zeros((), self.dtype)[()], values)
         try:
-            return values.astype(self.dtype), mask
-        except (TypeError, ValueError) as e:
+            cast = values.astype(self.dtype)
+            if self.dtype.kind in "biu" and not np.array_equal(cast.astype(object), values):
+                raise ValueError("some are no such numbers")
+            return cast, mask
+        except (TypeError, ValueError, OverflowError) as e:
             raise InvalidArgumentError(f"objects for an array of {self.dtype}: {e}", array=self._path) from None
 
     def _variable_given(self, values: Any, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -425,18 +454,20 @@ class Array:
         handle.write_variable(self._path, start, shape, flat, None if there is None else there.tobytes())
 
     def _payload(self, value: Any) -> Any:
+        width = self._type.width
         if self._type.name == "string":
-            if isinstance(value, str):
+            if isinstance(value, str) and (width is None or len(value) <= width):
                 return str(value)
         elif self._type.name == "binary":
-            if isinstance(value, bytes | bytearray | memoryview):
+            if isinstance(value, bytes | bytearray | memoryview) and (width is None or len(value) <= width):
                 return bytes(value)
         else:
             item = of_file(self._type.name[5:-1]).dtype
             array = np.asarray(value)
             if array.ndim == 1 and (array.size == 0 or np.can_cast(array.dtype, item, "same_kind")):
                 return np.ascontiguousarray(array, item).tobytes()
-        raise InvalidArgumentError(f"an element of type {type(value).__name__} for an array of {self._type.name}", array=self._path)
+        kind = self._type.name if width is None else f"{self.dtype}, which is {width} long at most"
+        raise InvalidArgumentError(f"an element {value!r:.50} for an array of {kind}", array=self._path)
 
     def _set_orthogonal(self, key: Any, values: Any) -> None:
         axes, count, boxes = indexing.orthogonal(key, self._shape, self._chunk_shape(), self.itemsize)
@@ -542,25 +573,17 @@ def _each(work: Callable[[Any], None], parts: Iterable[Any], *, ordered: bool = 
             pass
 
 
-def _masked(values: Any, mask: Any, items: int) -> Any:
+def _masked(values: Any, mask: Any, items: int, *, scalar: bool = True) -> Any:
     """A masked array; the mask of an element covers all items of its list."""
     if items:
         mask = np.broadcast_to(mask[..., None], np.shape(values))
-    if np.ndim(values) == 0:
+    if scalar and np.ndim(values) == 0:
         return np.ma.masked if mask else values[()]
     return np.ma.MaskedArray(values, mask)
 
 
 def _empty(kind: ElementType) -> Any:
     return "" if kind.name == "string" else b"" if kind.name == "binary" else np.empty(0, of_file(kind.name[5:-1]).dtype)
-
-
-def _fits(values: np.ndarray, dtype: np.dtype) -> bool:
-    """Whether values of another kind are these values all the same: integers written as floats, days for nanoseconds."""
-    if values.dtype.kind in "USTO" or dtype.kind in "USTOV":
-        return False
-    with np.errstate(invalid="ignore"):
-        return bool(np.array_equal(values.astype(dtype).astype(values.dtype), values))
 
 
 def _objects_of(values: Any) -> np.ndarray:

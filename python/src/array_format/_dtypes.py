@@ -83,7 +83,12 @@ class ElementType:
     @property
     def item_shape(self) -> tuple[int, ...]:
         """The axes that one element adds to a result: those of a list of fixed length."""
-        return self.stored.shape if self.stored is not None else ()
+        return () if self.stored is None or self.dtype.kind == "V" and self.hidden is not None else self.stored.shape
+
+    @property
+    def width(self) -> int | None:
+        """Letters or bytes that an element can have at most: those of numpy's texts and bytes of fixed width."""
+        return self.dtype.itemsize // (4 if self.dtype.kind == "U" else 1) if self.dtype.kind in "US" else None
 
     def from_stored(self, values: np.ndarray) -> np.ndarray:
         """What was read, as the dtype that users see."""
@@ -151,7 +156,7 @@ def of_file(name: str, hidden: str | None = None) -> ElementType:
 def _with_hidden(name: str, hidden: str) -> ElementType:
     plain = of_file(name)
     try:
-        dtype = np.dtype(ast.literal_eval(hidden) if hidden.startswith("[") else hidden)
+        dtype = np.lib.format.descr_to_dtype(ast.literal_eval(hidden)) if hidden.startswith("[") else np.dtype(hidden)
     except (TypeError, ValueError, SyntaxError):
         raise UnsupportedError(f"the attribute {DTYPE_ATTRIBUTE} is {hidden!r}, which numpy does not know") from None
     if dtype.kind == "O" or dtype.hasobject:
@@ -159,7 +164,7 @@ def _with_hidden(name: str, hidden: str) -> ElementType:
     fits = {
         "U": name == "string",
         "S": name == "binary",
-        "V": plain.stored is not None and plain.stored.base == np.uint8 and plain.item_shape == (dtype.itemsize,),
+        "V": plain.stored is not None and plain.stored.base == np.uint8 and plain.stored.shape == (dtype.itemsize,),
         "M": name in ("timestamp[s]", "i64"),
         "m": name in ("duration[s]", "i64"),
     }
@@ -203,6 +208,8 @@ def of_numpy(dtype: Any) -> ElementType:
         return ElementType(_NAMES[native], np.dtype(_NUMBERS[_NAMES[native]]), np.dtype(_NUMBERS[_NAMES[native]]))
     if dtype.name == "bfloat16":
         return of_file("bf16")
+    if dtype.kind in "US" and not dtype.itemsize:  # of no width yet: of any
+        return of_file("string" if dtype.kind == "U" else "binary")
     if dtype.kind == "U":
         return ElementType("string", native, None, native.str)
     if dtype.kind == "S":
@@ -237,7 +244,7 @@ def of_values(values: np.ndarray) -> tuple[ElementType, bool]:
     """
     nullable = isinstance(values, np.ma.MaskedArray)
     if values.dtype.kind == "T":
-        missing = getattr(values.dtype, "na_object", "") is None
+        missing = not isinstance(getattr(values.dtype, "na_object", ""), str)
         return of_file("string"), nullable or missing
     if values.dtype.kind != "O":
         return of_numpy(values.dtype), nullable
@@ -256,6 +263,36 @@ def of_values(values: np.ndarray) -> tuple[ElementType, bool]:
     raise InvalidArgumentError(
         f"an array of objects of {', '.join(kinds)}: they have to be all texts, all bytes, or all one-dimensional arrays of one dtype"
     )
+
+
+def as_array(values: Any, kind: ElementType) -> np.ndarray:
+    """Values as numpy has them; tuples as structures, where these are the elements."""
+    if kind.dtype.names is None or isinstance(values, np.ndarray | np.generic):
+        return np.asarray(values)
+    try:
+        return np.asarray(values, kind.dtype)
+    except (TypeError, ValueError) as e:
+        raise InvalidArgumentError(f"values that are no {kind.dtype}: {e}") from None
+
+
+def exact_cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray | None:
+    """Values as `dtype`, or `None` if they would not be the same values.
+
+    Floats may be rounded. Integers that are written as floats, and days that are written as nanoseconds, are what they are.
+    """
+    times = dtype.kind in "Mm"
+    if times and values.dtype.kind in "UT":
+        return values.astype(dtype)
+    floats = dtype.kind in "fc" or dtype.name == "bfloat16"
+    # A wider unit of time can overflow, which is safe to numpy.
+    if not times and np.can_cast(values.dtype, dtype, "same_kind" if floats else "safe"):
+        return values.astype(dtype)
+    if values.dtype.kind in "USTO" or dtype.kind in "USTOV" or values.dtype.names is not None:
+        return None
+    with np.errstate(invalid="ignore", over="ignore"):
+        cast = values.astype(dtype)
+        same = np.array_equal(cast.astype(values.dtype), values, equal_nan=values.dtype.kind in "fcMm")
+    return cast if same else None
 
 
 def is_null(value: Any) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from . import _repr
 from ._array import Array, _objects_of
 from ._attributes import Attributes
-from ._dtypes import DTYPE_ATTRIBUTE, ElementType, is_null, of_numpy, of_values
+from ._dtypes import DTYPE_ATTRIBUTE, ElementType, as_array, exact_cast, is_null, of_numpy, of_values
 from .errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class Group(MutableMapping[str, Any]):
             The shape of its chunks, what is read, compressed and replaced as a whole. If it is left out, one chunk for arrays of up to
             4 MiB, and chunks of about 1 MiB for others.
         fill_value : optional
-            What elements are that were not written; 0, ``""`` or NaT if it is left out.
+            What elements are that were not written. If it is left out: nulls where they are possible, else 0, ``""`` or NaT.
         nullable : bool, optional
             Whether elements may be missing. By default if `data` is masked, or has None among its objects.
         filters : list of str, optional
@@ -215,10 +215,12 @@ class Group(MutableMapping[str, Any]):
             chunks = _chunk_shape(shape, kind)
         elif chunks is False:
             chunks = None
+        if fill_value is None and not nullable and kind.dtype.kind in "Mm":
+            fill_value = np.array("NaT", kind.dtype)
         definition = {
             "dtype": kind.name,
             "nullable": nullable,
-            "dims": [str(d) for d in dims] if dims is not None else [],
+            "dims": _dimension_names(dims, len(shape)),
             "shape": shape,
             "chunks": [int(n) for n in chunks] if chunks is not None else None,
             "fill": None if fill_value is None else _fill_bytes(kind, fill_value),
@@ -318,13 +320,20 @@ def _element_type(data: Any, dtype: Any) -> tuple[ElementType, bool, np.ndarray 
     elif isinstance(data, np.ndarray):  # masked ones too
         array = data
     else:
-        array = np.asanyarray(data)
+        array = as_array(data, given) if given is not None else np.asanyarray(data)
         if array.dtype.kind == "U" and given is None:
             array = array.astype(object)  # the width of the longest text of a list means nothing
     found, null = (given, isinstance(array, np.ma.MaskedArray)) if given is not None else of_values(array)
     if given is not None and array.dtype.kind == "O":
         null = null or any(is_null(v) for v in np.ma.getdata(array).reshape(-1))
     return found, null, array
+
+
+def _dimension_names(dims: Iterable[str | None] | str | None, ndim: int) -> list[str]:
+    """Names for the file, which keeps one for each axis; an axis without a name has an empty one."""
+    if dims is None:
+        return [""] * ndim
+    return ["" if d is None else str(d) for d in ([dims] if isinstance(dims, str) else dims)]
 
 
 def _fill_bytes(kind: ElementType, value: Any) -> bytes:
@@ -338,15 +347,17 @@ def _fill_bytes(kind: ElementType, value: Any) -> bytes:
     array = np.asarray(value)
     if array.dtype != dtype:
         try:
-            with np.errstate(invalid="ignore", over="ignore"):
-                cast = array.astype(dtype)
-        except (TypeError, ValueError) as e:
+            cast = np.asarray(value, dtype) if array.dtype.kind in "OUS" or dtype.names else exact_cast(array, dtype)
+        except (TypeError, ValueError, OverflowError) as e:
             raise InvalidArgumentError(f"the fill value {value!r} is no {dtype}: {e}") from None
-        same = np.array_equal(cast.astype(array.dtype), array, equal_nan=array.dtype.kind in "fcMm") if array.dtype.kind not in "OUS" else True
-        if not same and dtype.kind not in "fc":
+        if cast is None:
             raise InvalidArgumentError(f"the fill value {value!r} is no {dtype}")
         array = cast
-    return kind.to_stored(np.broadcast_to(array, kind.item_shape).copy() if kind.item_shape and kind.dtype.kind != "V" else array).tobytes()
+    try:
+        array = np.broadcast_to(array, kind.item_shape)
+    except ValueError:
+        raise InvalidArgumentError(f"the fill value {value!r} is not one element of {kind.name}") from None
+    return kind.to_stored(array).tobytes()
 
 
 CHUNK_BYTES = 1 << 20

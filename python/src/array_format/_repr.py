@@ -33,7 +33,7 @@ def nbytes(count: int) -> str:
 def shape_text(array: Array) -> str:
     """``(time: 64, lat: 720)``, or ``(64, 720)`` for axes without names."""
     if array.dims:
-        return "(" + ", ".join(f"{d}: {n}" for d, n in zip(array.dims, array.shape, strict=True)) + ")"
+        return "(" + ", ".join(f"{d}: {n}" if d else str(n) for d, n in zip(array.dims, array.shape, strict=True)) + ")"
     return str(array.shape)
 
 
