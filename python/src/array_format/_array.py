@@ -43,7 +43,7 @@ class Array:
     def _set(self, info: tuple) -> None:
         (shape, name, self._nullable, dims, chunks, fill, self._filters, self._codec, attributes) = info
         self._shape = tuple(shape)
-        self._dims = tuple(dims) if any(dims) else ()
+        self._dims = tuple(dims)
         self._chunks = tuple(chunks) if chunks is not None else None
         hidden = None
         if DTYPE_ATTRIBUTE in attributes:
@@ -53,6 +53,27 @@ class Array:
 
     def _reload(self) -> None:
         self._set(self._file._handle.array(self._path))
+
+    def _wrong(self, what: str) -> InvalidArgumentError:
+        url = self._file.url
+        return InvalidArgumentError(f"{what} (array {self._path!r}, file {url})", array=self._path, file=url)
+
+    def _definition(self) -> dict[str, Any]:
+        """What `Handle.define` needs to make an array like this one."""
+        return {
+            "dtype": self._type.name,
+            "nullable": self._nullable,
+            "dims": list(self._dims),
+            "shape": list(self._shape),
+            "chunks": list(self._chunks) if self._chunks is not None else None,
+            "fill": self._fill,
+            "filters": list(self._filters) or None,
+            "codec": self._codec,
+        }
+
+    def _hidden(self) -> tuple[str, str, str] | None:
+        """The hidden attribute that says more of its type than the file's own type does: name, type, value."""
+        return None if self._type.hidden is None else (DTYPE_ATTRIBUTE, "string", self._type.hidden)
 
     # What it is.
 
@@ -89,7 +110,7 @@ class Array:
     @property
     def dims(self) -> tuple[str, ...]:
         """The names of its axes; none if it was defined without."""
-        return self._dims
+        return self._dims if any(self._dims) else ()
 
     @property
     def chunks(self) -> tuple[int, ...] | None:
@@ -177,7 +198,7 @@ class Array:
         if self._type.name == "string":
             return "string", str(value)
         if self._type.is_variable or self._type.item_shape:
-            raise InvalidArgumentError(f"elements of {self._type.name} have no order")
+            raise self._wrong(f"elements of {self._type.name} have no order")
         return self._type.name, self._type.to_stored(np.asarray(value, self.dtype)).tobytes()
 
     # Reading.
@@ -291,9 +312,7 @@ class Array:
             raise ValueError("an array of a file can't be had without reading it, which makes a copy")
         values = self[...]
         if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-            raise InvalidArgumentError(
-                f"{self._path} has nulls, which numpy.ndarray cannot hold: use array[...], and .filled(value) of it", array=self._path
-            )
+            raise self._wrong("it has nulls, which numpy.ndarray cannot hold: use array[...], and .filled(value) of it")
         return np.asarray(values, dtype)
 
     def __len__(self) -> int:
@@ -336,10 +355,10 @@ class Array:
                 raise IndexError("several arrays in one index: assign to oindex[...] or vindex[...]")
             return
         sel = indexing.basic(key, self._shape)
-        given, mask = self._given(values)
+        if sel.result_shape == () and self._type.name.startswith("list<") and self._type.is_variable:
+            values = _one(values)
+        given, mask = self._spread(*self._given(values), sel.result_shape)
         items = len(self._type.item_shape)
-        given = np.broadcast_to(given, sel.result_shape + self._type.item_shape)
-        mask = None if mask is None else np.broadcast_to(mask, sel.result_shape)
         if 0 in sel.shape:
             return
         region = sel.unfinish(given, items)
@@ -355,6 +374,7 @@ class Array:
     def _update(self, start: list[int], shape: list[int], place: Any, values: np.ndarray, mask: np.ndarray | None) -> None:
         """Reads a region, replaces some of its elements, and writes it."""
         region, region_mask = self._region(start, shape, [])
+        place = (*place, ...)
         region[place] = values
         if region_mask is not None:
             region_mask[place] = False if mask is None else mask
@@ -369,7 +389,7 @@ class Array:
         if kind.is_variable:
             values, mask = self._variable_given(values, mask)
         else:
-            values = as_array(np.ma.getdata(values), kind)
+            values = as_array(values.data if mask is not None else values, kind)
             if values.dtype.kind == "O":
                 values, mask = self._objects(values, mask)
             elif values.dtype != self.dtype:
@@ -377,10 +397,16 @@ class Array:
         if mask is not None and not mask.any():
             mask = None
         if mask is not None and not self._nullable:
-            raise InvalidArgumentError(
-                f"masked values for {self._path}, which cannot hold nulls: define it with nullable=True", array=self._path
-            )
+            raise self._wrong("masked values for an array that cannot hold nulls: define it with nullable=True")
         return values, mask
+
+    def _spread(self, values: np.ndarray, mask: np.ndarray | None, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray | None]:
+        """Values and their mask, broadcast to what they are assigned to."""
+        try:
+            spread = _broadcast(values, shape + self._type.item_shape)
+            return spread, None if mask is None else _broadcast(mask, shape)
+        except ValueError:
+            raise self._wrong(f"values of shape {values.shape} for a selection of shape {shape}") from None
 
     def _mask_of(self, values: np.ma.MaskedArray) -> np.ndarray:
         """What of masked values is null: elements that are masked as a whole, with all fields or items."""
@@ -391,7 +417,7 @@ class Array:
             return mask
         gone = mask.all(axis=-1)
         if (mask.any(axis=-1) != gone).any():
-            raise InvalidArgumentError(f"a part of an element of {self._path} is masked: elements are null as a whole", array=self._path)
+            raise self._wrong("a part of an element is masked: elements are null as a whole")
         return gone
 
     def _cast(self, values: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
@@ -404,9 +430,9 @@ class Array:
         try:
             cast = exact_cast(values, self.dtype)
         except (TypeError, ValueError) as e:
-            raise InvalidArgumentError(f"values of {values.dtype} for an array of {self.dtype}: {e}", array=self._path) from None
+            raise self._wrong(f"values of {values.dtype} for an array of {self.dtype}: {e}") from None
         if cast is None:
-            raise InvalidArgumentError(f"values of {values.dtype} that an array of {self.dtype} cannot hold", array=self._path)
+            raise self._wrong(f"values of {values.dtype} that an array of {self.dtype} cannot hold")
         return cast
 
     def _objects(self, values: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -422,10 +448,12 @@ class Array:
                 raise ValueError("some are no such numbers")
             return cast, mask
         except (TypeError, ValueError, OverflowError) as e:
-            raise InvalidArgumentError(f"objects for an array of {self.dtype}: {e}", array=self._path) from None
+            raise self._wrong(f"objects for an array of {self.dtype}: {e}") from None
 
     def _variable_given(self, values: Any, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
         kind = self._type
+        if mask is not None and mask.all():
+            return np.full(mask.shape, None), mask
         data = np.ma.getdata(values) if isinstance(values, np.ma.MaskedArray) else values
         if kind.name.startswith("list<") and not (isinstance(data, np.ndarray) and data.dtype.kind == "O"):
             data = _objects_of(data)
@@ -467,26 +495,24 @@ class Array:
             if array.ndim == 1 and (array.size == 0 or np.can_cast(array.dtype, item, "same_kind")):
                 return np.ascontiguousarray(array, item).tobytes()
         kind = self._type.name if width is None else f"{self.dtype}, which is {width} long at most"
-        raise InvalidArgumentError(f"an element {value!r:.50} for an array of {kind}", array=self._path)
+        raise self._wrong(f"an element {value!r:.50} for an array of {kind}")
 
     def _set_orthogonal(self, key: Any, values: Any) -> None:
         axes, count, boxes = indexing.orthogonal(key, self._shape, self._chunk_shape(), self.itemsize)
         kept = [i for i, a in enumerate(axes) if not (isinstance(a, indexing.Run) and a.drop)]
-        given, mask = self._given(values)
-        shape = tuple(count[i] for i in kept)
+        given, mask = self._spread(*self._given(values), tuple(count[i] for i in kept))
         dropped = tuple(i for i in range(self.ndim) if i not in kept)
-        given = np.expand_dims(np.broadcast_to(given, shape + self._type.item_shape), dropped)
-        mask = None if mask is None else np.expand_dims(np.broadcast_to(mask, shape), dropped)
+        given = np.expand_dims(given, dropped)
+        mask = None if mask is None else np.expand_dims(mask, dropped)
         for box in boxes:
             place = np.ix_(*box.place)
             self._update(box.start, box.shape, np.ix_(*box.pick), given[place], None if mask is None else mask[place])
 
     def _set_points(self, key: Any, values: Any) -> None:
         coords, shape = indexing.points(key, self._shape)
-        given, mask = self._given(values)
-        items = self._type.item_shape
-        given = np.broadcast_to(given, shape + items).reshape((coords.shape[1], *items))
-        mask = None if mask is None else np.broadcast_to(mask, shape).reshape(-1)
+        given, mask = self._spread(*self._given(values), shape)
+        given = given.reshape((coords.shape[1], *self._type.item_shape))
+        mask = None if mask is None else mask.reshape(-1)
         for box, which in indexing.point_boxes(coords, self._chunk_shape()):
             which = np.sort(which)  # of two values for one element the last one counts, as in numpy
             pick = tuple(coords[i, which] - box.start[i] for i in range(self.ndim))
@@ -510,13 +536,13 @@ class Array:
         Whole chunks are written without reading anything; the last one is read if it was not full.
         """
         if not -self.ndim <= axis < self.ndim:
-            raise InvalidArgumentError(f"axis {axis} of an array of {self.ndim} axes", array=self._path)
+            raise self._wrong(f"axis {axis} of an array of {self.ndim} axes")
         axis %= self.ndim
         given, _ = self._given(values)
         full = given.shape[: given.ndim - len(self._type.item_shape)]
         others = [n for i, n in enumerate(self._shape) if i != axis]
         if len(full) != self.ndim or [n for i, n in enumerate(full) if i != axis] != others:
-            raise InvalidArgumentError(f"values of shape {full} cannot be appended to shape {self._shape} on axis {axis}", array=self._path)
+            raise self._wrong(f"values of shape {full} cannot be appended to shape {self._shape} on axis {axis}")
         before = self._shape[axis]
         self.resize([before + full[axis] if i == axis else n for i, n in enumerate(self._shape)])
         self[tuple(slice(before, None) if i == axis else slice(None) for i in range(self.ndim))] = values
@@ -584,6 +610,23 @@ def _masked(values: Any, mask: Any, items: int, *, scalar: bool = True) -> Any:
 
 def _empty(kind: ElementType) -> Any:
     return "" if kind.name == "string" else b"" if kind.name == "binary" else np.empty(0, of_file(kind.name[5:-1]).dtype)
+
+
+def _broadcast(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Values as they are assigned to a shape: broadcast, without axes of length 1 that are too many."""
+    more = values.ndim - len(shape)
+    if more > 0 and values.shape[:more] == (1,) * more:
+        values = values.reshape(values.shape[more:])
+    return np.broadcast_to(values, shape)
+
+
+def _one(value: Any) -> Any:
+    """An element that is a list, not to be taken for a list of elements."""
+    if value is np.ma.masked or isinstance(value, np.ndarray) and value.dtype.kind == "O":
+        return value
+    element = np.empty((), object)
+    element[()] = value
+    return element
 
 
 def _objects_of(values: Any) -> np.ndarray:

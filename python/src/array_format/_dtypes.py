@@ -267,7 +267,7 @@ def of_values(values: np.ndarray) -> tuple[ElementType, bool]:
 
 def as_array(values: Any, kind: ElementType) -> np.ndarray:
     """Values as numpy has them; tuples as structures, where these are the elements."""
-    if kind.dtype.names is None or isinstance(values, np.ndarray | np.generic):
+    if kind.dtype.names is None or not isinstance(values, list | tuple):
         return np.asarray(values)
     try:
         return np.asarray(values, kind.dtype)
@@ -289,6 +289,10 @@ def exact_cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray | None:
         return values.astype(dtype)
     if values.dtype.kind in "USTO" or dtype.kind in "USTOV" or values.dtype.names is not None:
         return None
+    if values.dtype.kind == "c" and dtype.kind != "c":
+        if values.imag.any():
+            return None
+        values = values.real
     with np.errstate(invalid="ignore", over="ignore"):
         cast = values.astype(dtype)
         same = np.array_equal(cast.astype(values.dtype), values, equal_nan=values.dtype.kind in "fcMm")

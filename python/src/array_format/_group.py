@@ -148,7 +148,7 @@ class Group(MutableMapping[str, Any]):
         shape: Iterable[int] | int | None = None,
         dtype: Any = None,
         dims: Iterable[str] | None = None,
-        chunks: Iterable[int] | bool | None = None,
+        chunks: Iterable[int] | int | None = None,
         fill_value: Any = None,
         nullable: bool | None = None,
         filters: Iterable[str] | None = None,
@@ -171,9 +171,9 @@ class Group(MutableMapping[str, Any]):
             ``"binary"``, ``"bf16"``, ``"list<f64>"``, ``"list<f32; 3>"``.
         dims : tuple of str, optional
             Names of its axes.
-        chunks : tuple of int, optional
-            The shape of its chunks, what is read, compressed and replaced as a whole. If it is left out, one chunk for arrays of up to
-            4 MiB, and chunks of about 1 MiB for others.
+        chunks : int or tuple of int or bool, optional
+            The shape of its chunks, what is read, compressed and replaced as a whole; `False` for one chunk. If it is left out, one
+            chunk for arrays of up to 4 MiB, and chunks of about 1 MiB for others.
         fill_value : optional
             What elements are that were not written. If it is left out: nulls where they are possible, else 0, ``""`` or NaT.
         nullable : bool, optional
@@ -215,6 +215,8 @@ class Group(MutableMapping[str, Any]):
             chunks = _chunk_shape(shape, kind)
         elif chunks is False:
             chunks = None
+        elif isinstance(chunks, int | np.integer):
+            chunks = [chunks] * len(shape)
         if fill_value is None and not nullable and kind.dtype.kind in "Mm":
             fill_value = np.array("NaT", kind.dtype)
         definition = {
@@ -337,10 +339,11 @@ def _dimension_names(dims: Iterable[str | None] | str | None, ndim: int) -> list
 
 
 def _fill_bytes(kind: ElementType, value: Any) -> bytes:
-    if kind.name == "string":
-        return str(value).encode()
-    if kind.name == "binary":
-        return bytes(value)
+    if kind.name in ("string", "binary"):
+        text = kind.name == "string"
+        if isinstance(value, str if text else bytes | bytearray | memoryview) and (kind.width is None or len(value) <= kind.width):
+            return value.encode() if text else bytes(value)
+        raise InvalidArgumentError(f"the fill value {value!r:.50} is no {kind.dtype if kind.width else kind.name}")
     if kind.is_variable:
         return np.ascontiguousarray(value, of_numpy(kind.name[5:-1]).dtype).tobytes()
     dtype = kind.dtype.base
