@@ -84,7 +84,7 @@ def open_mesh(key: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Any, ...]:
     """An orthogonal selection in numpy's words: an open mesh; integers are lists of one here."""
     lists = []
     for part, length in zip(key, shape, strict=True):
-        part = np.asarray(part) if isinstance(part, list) else part
+        part = np.asarray(part, None if part else np.int64) if isinstance(part, list) else part
         chosen = np.arange(length)[part]
         lists.append(np.atleast_1d(chosen))
     return np.ix_(*lists)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -154,7 +155,7 @@ class Array:
     @property
     def attrs(self) -> Attributes:
         """Its attributes."""
-        return Attributes(self._file._handle, self._path)
+        return Attributes(self._file, self._path)
 
     @property
     def ndim(self) -> int:
@@ -526,8 +527,7 @@ class Array:
         shape
             As many axes as before.
         """
-        shape = [shape] if isinstance(shape, int) else [int(n) for n in shape]
-        self._file._writable().resize(self._path, shape)
+        self._file._writable().resize(self._path, lengths(shape))
         self._reload()
 
     def append(self, values: Any, axis: int = 0) -> None:
@@ -610,6 +610,18 @@ def _masked(values: Any, mask: Any, items: int, *, scalar: bool = True) -> Any:
 
 def _empty(kind: ElementType) -> Any:
     return "" if kind.name == "string" else b"" if kind.name == "binary" else np.empty(0, of_file(kind.name[5:-1]).dtype)
+
+
+def lengths(shape: Iterable[int] | int) -> list[int]:
+    """A shape as a list; one number is the shape of one axis."""
+    try:
+        given = list(shape) if isinstance(shape, Iterable) else [shape]
+        found = [operator.index(n) for n in given]
+    except TypeError:
+        raise InvalidArgumentError(f"a shape is made of integers, which {shape!r:.50} is not") from None
+    if any(not 0 <= n < 2**64 for n in found):
+        raise InvalidArgumentError(f"a length is at least 0 and less than 2^64: {shape!r:.50}")
+    return found
 
 
 def _broadcast(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

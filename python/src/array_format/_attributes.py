@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._dtypes import HIDDEN, _scalar_name, scalar_dtype
+from ._dtypes import HIDDEN, _scalar_name, exact_cast, scalar_dtype
 from .errors import InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
-    from ._core import Handle
+    from ._file import File
 
 JSON_PREFIX = HIDDEN + "json:"
 """Values that no type of the file can hold (None, dictionaries, nested or mixed lists) are JSON under this and their name."""
@@ -20,6 +20,10 @@ JSON_PREFIX = HIDDEN + "json:"
 
 def to_file(value: Any) -> tuple[str, Any] | None:
     """The type and the payload of a value, or `None` for one that only JSON can hold."""
+    if isinstance(value, np.ma.MaskedArray):
+        if np.ma.is_masked(value):
+            raise InvalidArgumentError("attributes have no missing values")
+        value = value.data
     match value:
         case bool() | np.bool_():
             return "bool", bytes([bool(value)])
@@ -53,10 +57,16 @@ def to_file(value: Any) -> tuple[str, Any] | None:
 def _numbers(values: np.ndarray, form: str) -> tuple[str, bytes]:
     dtype = values.dtype
     if dtype.kind in "Mm" and np.datetime_data(dtype)[0] not in ("s", "ms", "us", "ns"):
-        values = values.astype(f"{dtype.kind}8[s]")
+        cast = exact_cast(values, np.dtype(f"{dtype.kind}8[s]"))
+        if cast is None:
+            raise InvalidArgumentError(f"seconds cannot hold values of {dtype}")
+        values = cast
     elif dtype.kind in "Mm" and np.datetime_data(dtype)[1] != 1:
         values = values.astype(f"{dtype.kind}8[{np.datetime_data(dtype)[0]}]")
-    name = _scalar_name(values.dtype)
+    try:
+        name = _scalar_name(values.dtype)
+    except InvalidArgumentError:
+        raise InvalidArgumentError(f"no attribute is of type {values.dtype}") from None
     return form.format(name), np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes()
 
 
@@ -107,42 +117,53 @@ class Attributes(MutableMapping[str, Any]):
     Anything else that JSON can hold is kept as JSON. Changes are pending until they are committed, like all others.
     """
 
-    def __init__(self, handle: Handle, node: str) -> None:
-        self._handle = handle
+    def __init__(self, file: File, node: str) -> None:
+        self._file = file
         self._node = node
 
+    def _missing(self, name: object) -> NotFoundError:
+        file, node = self._file.url, self._node
+        return NotFoundError(f"there is no attribute {name!r} of {node!r} in {file}" if node else f"{file} has no attribute {name!r}", file=file, array=node or None)
+
+    def _wrong(self, what: str) -> InvalidArgumentError:
+        file, node = self._file.url, self._node
+        return InvalidArgumentError(f"{what} ({f'node {node!r}, ' if node else ''}file {file})", file=file, array=node or None)
+
     def __getitem__(self, name: str) -> Any:
-        if not str(name).startswith(HIDDEN):
-            if (value := self._handle.attribute(self._node, name)) is not None:
+        if isinstance(name, str) and not name.startswith(HIDDEN):
+            if (value := self._file._handle.attribute(self._node, name)) is not None:
                 return from_file(*value)
-            if (value := self._handle.attribute(self._node, JSON_PREFIX + name)) is not None:
+            if (value := self._file._handle.attribute(self._node, JSON_PREFIX + name)) is not None:
                 return json.loads(value[1])
-        raise NotFoundError(f"{self._node or 'the file'} has no attribute {name!r}", array=self._node or None)
+        raise self._missing(name)
 
     def __setitem__(self, name: str, value: Any) -> None:
         if not isinstance(name, str) or not name or name.startswith(HIDDEN):
-            raise InvalidArgumentError(f"{name!r} is no name for an attribute")
-        encoded = to_file(value)
+            raise self._wrong(f"{name!r} is no name for an attribute")
+        try:
+            encoded = to_file(value)
+        except InvalidArgumentError as e:
+            raise self._wrong(f"the attribute {name!r} cannot be {value!r:.50}: {e}") from None
         if encoded is None:
             try:
                 text = json.dumps(value, default=_plain)
             except (TypeError, ValueError):
-                raise InvalidArgumentError(f"the attribute {name!r} cannot be of type {type(value).__name__}") from None
-            self._handle.remove_attribute(self._node, name)
-            self._handle.set_attribute(self._node, JSON_PREFIX + name, "string", text)
+                raise self._wrong(f"the attribute {name!r} cannot be of type {type(value).__name__}") from None
+            self._file._writable().remove_attribute(self._node, name)
+            self._file._writable().set_attribute(self._node, JSON_PREFIX + name, "string", text)
             return
-        if self._handle.attribute(self._node, JSON_PREFIX + name) is not None:
-            self._handle.remove_attribute(self._node, JSON_PREFIX + name)
-        self._handle.set_attribute(self._node, name, *encoded)
+        if self._file._handle.attribute(self._node, JSON_PREFIX + name) is not None:
+            self._file._writable().remove_attribute(self._node, JSON_PREFIX + name)
+        self._file._writable().set_attribute(self._node, name, *encoded)
 
     def __delitem__(self, name: str) -> None:
-        known = not str(name).startswith(HIDDEN)
-        if not (known and any(self._handle.remove_attribute(self._node, p + name) for p in ("", JSON_PREFIX))):
-            raise NotFoundError(f"{self._node or 'the file'} has no attribute {name!r}", array=self._node or None)
+        known = isinstance(name, str) and not name.startswith(HIDDEN)
+        if not (known and any(self._file._writable().remove_attribute(self._node, p + name) for p in ("", JSON_PREFIX))):
+            raise self._missing(name)
 
     def asdict(self) -> dict[str, Any]:
         """All of them, read at once."""
-        return decode(self._handle.attributes(self._node))
+        return decode(self._file._handle.attributes(self._node))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.asdict())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +16,7 @@ import numpy as np
 from . import _columns, _core, _repr
 from ._batch import read_many
 from ._group import Group
-from .errors import InvalidArgumentError, NotFoundError, PermissionDeniedError
+from .errors import AlreadyExistsError, InvalidArgumentError, NotFoundError, PermissionDeniedError
 
 Mode = Literal["r", "r+", "a", "w", "w-", "x"]
 
@@ -182,14 +183,22 @@ def open(
     }
     if mode not in ("r", "r+", "a", "w", "w-", "x"):
         raise InvalidArgumentError(f"mode {mode!r}: say 'r', 'r+', 'a', 'w', 'w-' or 'x'")
-    url = os.fspath(url)
+    for name in ("pending_bytes", "block_bytes", "frame_bytes", "auto_compact"):
+        if (given := settings[name]) is not None and not (isinstance(given, int) and 0 <= given < 2**63):
+            raise InvalidArgumentError(f"{name} is {given!r}: an integer from 0 is wanted")
+    url = os.fsdecode(url)
     if version is not None and mode != "r":
         raise InvalidArgumentError("an older version is to read only: mode 'r'")
     if isinstance(version, str):
         with File(url, "r", _core.open(url, None, settings), settings) as newest:
             version = newest._number(version)
+    elif version is not None:
+        version = _version_number(version)
     if mode in ("w", "w-", "x"):
-        handle = _core.create(url, mode == "w", settings)
+        try:
+            handle = _core.create(url, mode == "w", settings)
+        except AlreadyExistsError:
+            raise AlreadyExistsError(f"{url} is there already: mode 'w' replaces it, mode 'a' adds to it", file=url) from None
     else:
         try:
             handle = _core.open(url, version, settings)
@@ -198,6 +207,16 @@ def open(
                 raise
             handle = _core.create(url, False, settings)
     return File(url, mode, handle, settings, version)
+
+
+def _version_number(version: Any) -> int:
+    try:
+        number = operator.index(version)
+    except TypeError:
+        raise InvalidArgumentError(f"a version is a number or a tag, not {version!r:.50}") from None
+    if not 0 <= number < 2**63:
+        raise NotFoundError(f"there is no version {version}: they are numbered from 0")
+    return number
 
 
 def _option(value: Any) -> str:
@@ -355,7 +374,7 @@ class File(Group):
 
     def _number(self, version: int | str) -> int:
         if not isinstance(version, str):
-            return int(version)
+            return _version_number(version)
         tags = self._handle.tags()
         if version not in tags:
             known = ", ".join(sorted(tags)) or "none"
@@ -424,7 +443,10 @@ class File(Group):
             Keep the versions that were committed since then, too.
         """
         since = None if keep_since is None else int(keep_since.timestamp() * 1000)
-        return GcReport(*self._writable().gc(dry_run, keep_last, since))
+        if keep_last < 1:
+            raise InvalidArgumentError(f"keep_last is {keep_last}: the newest version is always kept")
+        handle = self._handle if dry_run else self._writable()
+        return GcReport(*handle.gc(dry_run, keep_last, since))
 
     def verify(self, *, statistics: bool = False) -> DamageReport:
         """Reads all that every version has, and checks every checksum and every reference.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _repr
-from ._array import Array, _objects_of
+from ._array import Array, _objects_of, lengths
 from ._attributes import Attributes
 from ._dtypes import DTYPE_ATTRIBUTE, ElementType, as_array, exact_cast, is_null, of_numpy, of_values
 from .errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
@@ -50,7 +50,7 @@ class Group(MutableMapping[str, Any]):
     @property
     def attrs(self) -> Attributes:
         """Its attributes."""
-        return Attributes(self._root._handle, self._path)
+        return Attributes(self._root, self._path)
 
     @property
     def dims(self) -> dict[str, int]:
@@ -123,7 +123,7 @@ class Group(MutableMapping[str, Any]):
     def create_group(self, name: str, *, attrs: Mapping[str, Any] | None = None, exist_ok: bool = False) -> Group:
         """Makes a group; the groups above it need not be there."""
         path = self._join(name)
-        if path and name in self:
+        if path == self._path or name in self:
             if not exist_ok or self._root._handle.contains(path):
                 raise AlreadyExistsError(f"{path!r} is there already in {self._root.url}", file=self._root.url, array=path)
         else:
@@ -138,7 +138,7 @@ class Group(MutableMapping[str, Any]):
 
     def create_dimension(self, name: str, length: int, *, unlimited: bool = False) -> None:
         """Declares a dimension, as netCDF does; arrays of the group and below can use its name."""
-        self._root._writable().define_dimension(self._path, name, int(length), unlimited)
+        self._root._writable().define_dimension(self._path, name, *lengths(length), unlimited)
 
     def create_array(
         self,
@@ -206,7 +206,7 @@ class Group(MutableMapping[str, Any]):
             if data is None:
                 raise InvalidArgumentError(f"{path!r} needs data or a shape", array=path)
             shape = data.shape[: data.ndim - len(kind.item_shape)]
-        shape = [int(shape)] if isinstance(shape, int | np.integer) else [int(n) for n in shape]
+        shape = lengths(shape)
         handle = self._root._writable()
         exists = path in self._root if path else True
         if exists and not overwrite:
@@ -215,8 +215,9 @@ class Group(MutableMapping[str, Any]):
             chunks = _chunk_shape(shape, kind)
         elif chunks is False:
             chunks = None
-        elif isinstance(chunks, int | np.integer):
-            chunks = [chunks] * len(shape)
+        else:
+            chunks = [int(chunks)] * len(shape) if isinstance(chunks, int | np.integer) else chunks
+            chunks = lengths(chunks)
         if fill_value is None and not nullable and kind.dtype.kind in "Mm":
             fill_value = np.array("NaT", kind.dtype)
         definition = {
@@ -224,9 +225,9 @@ class Group(MutableMapping[str, Any]):
             "nullable": nullable,
             "dims": _dimension_names(dims, len(shape)),
             "shape": shape,
-            "chunks": [int(n) for n in chunks] if chunks is not None else None,
+            "chunks": chunks,
             "fill": None if fill_value is None else _fill_bytes(kind, fill_value),
-            "filters": [str(f) for f in filters] if filters is not None else None,
+            "filters": [filters] if isinstance(filters, str) else [str(f) for f in filters] if filters is not None else None,
             "codec": codec,
         }
         handle.define(path, definition, exists)

@@ -70,7 +70,8 @@ def _attributes_html(attrs: Any) -> str:
 
 
 def array_html(array: Array) -> str:
-    return f"<div><b>{escape(array.path)}</b><table>{_rows(_facts(array))}</table>{_attributes_html(array.attrs)}</div>"
+    attributes = "" if array.file.closed else _attributes_html(array.attrs)
+    return f"<div><b>{escape(array.path)}</b><table>{_rows(_facts(array))}</table>{attributes}</div>"
 
 
 def _entries(group: Group) -> tuple[list[tuple[str, str]], int]:
@@ -94,10 +95,14 @@ def _listing(group: Group) -> list[str]:
 
 
 def group(group: Group) -> str:
+    if group.file.closed:
+        return f"<array_format.Group {group.path!r} of {group.file.url!r}, closed>"
     return "\n".join([f"<array_format.Group {group.path!r} of {group.file.url!r}>", *_listing(group)])
 
 
 def group_html(group: Group) -> str:
+    if group.file.closed:
+        return f"<div>{escape(repr(group))}</div>"
     entries, more = _entries(group)
     rows = entries + ([("...", f"{more} more")] if more > 0 else [])
     title = group.path or group.file.url
