@@ -98,6 +98,15 @@ impl Handle {
         wait(py, self.file().write_elements(name, start, shape, elements))
     }
 
+    /// Makes a chunk what it was before it was written; whether it had been written.
+    fn erase_chunk(&self, py: Python<'_>, name: &str, coords: Vec<u64>) -> PyResult<bool> {
+        wait(py, self.file().erase_chunk(name, coords))
+    }
+
+    fn is_written(&self, py: Python<'_>, name: &str, coords: Vec<u64>) -> PyResult<bool> {
+        wait(py, self.file.is_written(name, &coords))
+    }
+
     /// The element type of each array, and whether its elements are numbers as they are: no nulls, and no more to its type than the file's.
     fn element_types(&self, py: Python<'_>, names: Vec<String>) -> PyResult<Vec<(String, bool)>> {
         wait(py, async {

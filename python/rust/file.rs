@@ -111,6 +111,14 @@ impl Definition {
     }
 }
 
+fn pairs(py: Python<'_>, attributes: Vec<(String, array_format::Value)>) -> PyResult<Bound<'_, PyList>> {
+    let list = PyList::empty(py);
+    for (name, value) in attributes {
+        list.append((name, values::to_python(py, &value)?))?;
+    }
+    Ok(list)
+}
+
 #[pymethods]
 impl Handle {
     fn version(&self) -> u64 {
@@ -202,8 +210,8 @@ impl Handle {
         wait(py, self.file().delete(name))
     }
 
-    fn rename(&self, py: Python<'_>, from: &str, to: &str) -> PyResult<()> {
-        wait(py, self.file().rename(from, to))
+    fn rename(&self, py: Python<'_>, old: &str, new: &str) -> PyResult<()> {
+        wait(py, self.file().rename(old, new))
     }
 
     fn resize(&self, py: Python<'_>, name: &str, shape: Vec<u64>) -> PyResult<()> {
@@ -211,8 +219,8 @@ impl Handle {
     }
 
     /// Copies an array of another file, as it is stored.
-    fn copy_from(&self, py: Python<'_>, from: &Handle, source: &str, target: &str) -> PyResult<()> {
-        let snapshot = from.file.snapshot();
+    fn copy_from(&self, py: Python<'_>, other: &Handle, source: &str, target: &str) -> PyResult<()> {
+        let snapshot = other.file.snapshot();
         wait(py, self.file().copy_from(&snapshot, source, target))
     }
 
@@ -227,11 +235,20 @@ impl Handle {
     }
 
     fn attributes<'py>(&self, py: Python<'py>, node: &str) -> PyResult<Bound<'py, PyList>> {
-        let list = PyList::empty(py);
-        for (name, value) in wait(py, self.file.attributes(node))? {
-            list.append((name, values::to_python(py, &value)?))?;
-        }
-        Ok(list)
+        pairs(py, wait(py, self.file.attributes(node))?)
+    }
+
+    /// The attributes of many nodes, in their order.
+    fn attributes_of<'py>(&self, py: Python<'py>, nodes: Vec<String>) -> PyResult<Vec<Bound<'py, PyList>>> {
+        let all = wait(py, async {
+            let snapshot = self.file.snapshot();
+            let mut all = Vec::with_capacity(nodes.len());
+            for node in &nodes {
+                all.push(snapshot.attributes(node).await?);
+            }
+            Ok(all)
+        })?;
+        all.into_iter().map(|of_node| pairs(py, of_node)).collect()
     }
 
     fn set_attribute(

@@ -45,10 +45,10 @@ impl Handle {
     fn diff(
         &self,
         py: Python<'_>,
-        from: u64,
-        to: u64,
+        old: u64,
+        new: u64,
     ) -> PyResult<Vec<(String, &'static str, bool, Vec<Vec<u64>>, Vec<String>)>> {
-        let changes = wait(py, self.file().diff(from, to))?;
+        let changes = wait(py, self.file().diff(old, new))?;
         let row = |(path, change)| match change {
             Change::Added => (path, "added", true, Vec::new(), Vec::new()),
             Change::Removed => (path, "removed", true, Vec::new(), Vec::new()),

@@ -13,6 +13,8 @@ array([18.5], dtype=float32)
 ``dataset.array_format.save("ocean.af")`` writes; `array_format.zarr` has a store for Zarr, `array_format.dask` what clusters need.
 """
 
+import sys
+
 from . import errors
 from ._array import Array, ChunkStatistics
 from ._attributes import Attributes
@@ -64,3 +66,6 @@ __all__ = [
     "set_cache",
     "sync_cache",
 ]
+
+if "xarray" in sys.modules:  # its accessor is wanted by whoever has imported it
+    from . import xarray as _xarray  # noqa: F401

@@ -1,0 +1,134 @@
+"""A group of a file as xarray's variables: lazily read, decoded by xarray's own machinery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+from ._array import Array
+from ._attributes import decode
+from ._file import File
+from ._file import open as open_file
+from ._group import Group
+from .errors import NotFoundError
+
+
+class Opener:
+    """Opens one version of a file, again and again: xarray closes files that were not used for long."""
+
+    def __init__(self, url: str, settings: dict[str, Any], first: File | None = None) -> None:
+        self._url, self._settings, self._first = url, settings, first
+
+    def __call__(self, mode: str = "r") -> File:
+        if self._first is not None and not self._first.closed:
+            first, self._first = self._first, None
+            return first
+        return open_file(self._url, "r", **self._settings)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_url": self._url, "_settings": self._settings, "_first": None}
+
+    def __hash__(self) -> int:
+        return hash((self._url, self._settings.get("version")))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Opener) and (self._url, self._settings) == (other._url, other._settings)
+
+
+class LazyArray(BackendArray):
+    """An array of a file for xarray: it is read when it is indexed."""
+
+    def __init__(self, manager: Any, path: str, info: tuple, array: Array) -> None:
+        self._manager, self._path, self._info = manager, path, info
+        self.shape = array.shape + array._type.item_shape
+        self.dtype = dtype_of(array)
+
+    def _array(self) -> Array:
+        return Array(self._manager.acquire(), self._path, self._info)
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> np.ndarray:
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._read)
+
+    def _read(self, key: tuple) -> np.ndarray:
+        array = self._array()
+        own, items = key[: array.ndim], key[array.ndim :]
+        outer = any(isinstance(k, np.ndarray) for k in own)
+        values = array.oindex[own] if outer else array[own]
+        if items and items != (slice(None),):
+            values = values[..., items[0]]
+        return plain(values, array)
+
+
+def dtype_of(array: Array) -> np.dtype:
+    """What an array is to xarray: texts of any length are objects, and numbers that may be missing are floats."""
+    dtype = array.dtype
+    if dtype.kind == "T":
+        return np.dtype(object) if array.nullable else xr.coding.strings.create_vlen_dtype(str)
+    if not array.nullable or dtype.kind in "fcMmO":
+        return dtype
+    if dtype.kind in "iu":
+        return np.dtype(np.float32 if dtype.itemsize <= 2 else np.float64)
+    return np.dtype(object)
+
+
+def plain(values: Any, array: Array) -> np.ndarray:
+    """What was read, as an array of `dtype_of`."""
+    dtype = dtype_of(array)
+    mask = np.ma.getmaskarray(values) if array.nullable else None
+    values = np.asarray(np.ma.getdata(values))
+    if values is np.ma.masked:
+        values, mask = np.zeros((), dtype), np.ones((), bool)
+    if values.dtype != dtype:
+        values = values.astype(dtype)
+    if mask is not None and mask.any():
+        values = values.copy()
+        missing = np.array("NaT", dtype) if dtype.kind in "Mm" else np.nan
+        values[mask] = missing
+    return values
+
+
+def group_of(file: File, group: str | None) -> Group:
+    """A group of a file."""
+    path = (group or "").strip("/")
+    found = file[path] if path else file
+    if not isinstance(found, Group):
+        raise NotFoundError(f"{path!r} in {file.url} is an array, not a group", file=file.url, array=path)
+    return found
+
+
+def variables(file: File, group: Group, manager: Any) -> dict[str, xr.Variable]:
+    """The arrays of a group, without those of groups below it."""
+    start = f"{group.path}/" if group.path else ""
+    infos = [(path, info) for path, info in file._handle.arrays(start) if "/" not in path[len(start) :]]
+    attributes = file._handle.attributes_of([path for path, _ in infos])
+    phony: dict[int, str] = {}
+    found = {}
+    for (path, info), pairs in zip(infos, attributes, strict=True):
+        array = Array(file, path, info)
+        name = path[len(start) :]
+        found[name] = _variable(array, manager, info, decode(pairs), phony)
+    return found
+
+
+def _variable(array: Array, manager: Any, info: tuple, attrs: Mapping[str, Any], phony: dict[int, str]) -> xr.Variable:
+    dims = array.dims or tuple(phony.setdefault(n, f"phony_dim_{len(phony)}") for n in array.shape)
+    if len(set(dims)) < len(dims):  # a square matrix without names, or with one for both axes
+        dims = tuple(d if d not in dims[:i] else f"{d}_{i}" for i, d in enumerate(dims))
+    dims += tuple(f"item_{n}" for n in array._type.item_shape)
+    data = indexing.LazilyIndexedArray(LazyArray(manager, array.path, info, array))
+    encoding: dict[str, Any] = {"original_shape": array.shape}
+    if not (array.nullable and array.dtype.kind == "T"):  # xarray would make a text of what is missing
+        encoding["dtype"] = str if array.dtype.kind == "T" else array.dtype
+    if array.chunks is not None:
+        encoding["chunks"] = array.chunks
+        encoding["preferred_chunks"] = dict(zip(dims, array.chunks, strict=False))
+    if array.filters:
+        encoding["filters"] = array.filters
+    if array.codec:
+        encoding["codec"] = array.codec
+    return xr.Variable(dims, data, dict(attrs), encoding)

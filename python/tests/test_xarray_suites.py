@@ -1,0 +1,37 @@
+"""xarray's own suites of tests, against the engine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+
+import pytest
+import xarray as xr
+from xarray.backends.file_manager import DummyFileManager
+from xarray.tests.test_backends import CFEncodedBase
+
+import array_format as af
+import array_format.xarray  # noqa: F401
+from array_format._xarray_store import ArrayFormatStore
+
+ENGINE = "array_format"
+
+
+class TestEngine(CFEncodedBase):
+    """`CFEncodedBase`, with `DatasetIOBase`, which it extends."""
+
+    engine = ENGINE
+
+    @contextlib.contextmanager
+    def create_store(self):
+        with tempfile.TemporaryDirectory() as folder, af.open(os.path.join(folder, "store.af"), "w") as file:
+            yield ArrayFormatStore(DummyFileManager(file), "")
+
+    def save(self, dataset, path, **kwargs):
+        return dataset.array_format.save(path, **kwargs)
+
+    @contextlib.contextmanager
+    def open(self, path, **kwargs):
+        with xr.open_dataset(path, engine=self.engine, **kwargs) as ds:
+            yield ds
