@@ -6,7 +6,6 @@ import pytest
 import xarray as xr
 from xarray.tests.conftest import create_test_datatree, simple_datatree  # noqa: F401  fixtures of the suite
 from xarray.tests.test_backends_datatree import NetCDFIOBase
-from xarray.tests.test_backends_datatree import TestGenericNetCDFIO as _Generic
 
 import array_format.xarray  # noqa: F401
 
@@ -25,8 +24,6 @@ class TestTrees(NetCDFIOBase):
             return tree.array_format.save(path, encoding=encoding, compute=compute, **kwargs)
 
         monkeypatch.setattr(xr.DataTree, "to_netcdf", save)
-
-    test_open_groups_chunks = _Generic.test_open_groups_chunks
 
     @pytest.mark.skip("its compression options are those of HDF5; test_encoding_by_path is the same for this engine")
     def test_netcdf_encoding(self): ...
@@ -96,3 +93,9 @@ def test_groups_that_do_not_align_open_as_a_dictionary(unaligned_datatree_nc) ->
     with pytest.raises(FileNotFoundError):
         xr.open_dataset(unaligned_datatree_nc, group="Group2")
 
+
+def test_groups_open_in_chunks(unaligned_datatree_nc) -> None:
+    groups = xr.open_groups(unaligned_datatree_nc, chunks={"lat": 1})
+    assert groups["/Group1"]["group_1_var"].chunks == ((1, 1, 1),)
+    for name, dataset in groups.items():
+        xr.testing.assert_identical(dataset.load(), xr.open_dataset(unaligned_datatree_nc, group=name).load())

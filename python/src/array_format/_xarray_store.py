@@ -23,6 +23,9 @@ from .errors import InvalidArgumentError
 ENCODING = frozenset({"chunks", "codec", "filters"})
 """What an encoding can say of an array of a file."""
 
+_KNOWN = frozenset({"preferred_chunks", "original_shape", "source", "dtype", "char_dim_name", "_FillValue"})
+"""What xarray itself leaves in an encoding."""
+
 _FOREIGN = {"chunksizes": "chunks"}
 
 
@@ -132,6 +135,7 @@ class ArrayFormatStore(WritableCFDataStore):
     def prepare_variable(self, name: str, variable: xr.Variable, check_encoding: bool = False, unlimited_dims: Any = None):
         """Defines an array, or finds one that is as the variable is; returns where the data goes, and the data."""
         encoding = _encoding(name, variable, check_encoding)
+        variable = _with_typed_fill(variable)
         group, existing = self.node, self._existing(name)
         kind = _type_of(variable)
         if existing is not None and existing.shape == variable.shape and existing.dims == variable.dims and existing._type.name == kind[0]:
@@ -197,6 +201,19 @@ def _type_of(variable: xr.Variable) -> tuple[str, Any]:
     return of_numpy(dtype).name, dtype
 
 
+def _with_typed_fill(variable: xr.Variable) -> xr.Variable:
+    """A variable whose ``_FillValue`` is of its own type, as netCDF demands: 255 is a value of ``u1`` and not of any integer."""
+    value = variable.attrs.get("_FillValue")
+    if value is None or np.ndim(value) or variable.dtype.kind not in "iuf" or np.asarray(value).dtype.kind not in "iuf":
+        return variable
+    typed = np.asarray(value).astype(variable.dtype)[()]
+    if not np.array_equal(typed, value, equal_nan=True):
+        return variable
+    variable = variable.copy(deep=False)
+    variable.attrs["_FillValue"] = typed
+    return variable
+
+
 def _fill(value: Any, dtype: Any) -> Any:
     """xarray's ``_FillValue`` as what elements are that were never written, if it is of the array's type."""
     if value is None or isinstance(dtype, str):
@@ -210,7 +227,7 @@ def _encoding(name: str, variable: xr.Variable, check: bool) -> dict[str, Any]:
     for foreign, own in _FOREIGN.items():
         if foreign in encoding and own not in encoding:
             encoding[own] = encoding.pop(foreign)
-    unknown = encoding.keys() - ENCODING - {"preferred_chunks", "original_shape", "source", "dtype", "char_dim_name"}
+    unknown = encoding.keys() - ENCODING - _KNOWN
     if check and unknown:
         raise InvalidArgumentError(f"unexpected encoding parameters of {name!r}: {sorted(unknown)}; possible: {sorted(ENCODING)}")
     found = {key: encoding[key] for key in ENCODING if encoding.get(key) is not None}

@@ -151,11 +151,10 @@ def _others_compute(nodes: Mapping[str, xr.Dataset]) -> bool:
     return others_compute(chunked)
 
 
-def _unlimited(dataset: xr.Dataset, given: Any, is_tree: bool) -> Any:
-    given = dataset.encoding.get("unlimited_dims") if given is None else given
+def _unlimited(dataset: xr.Dataset, given: Any, is_tree: bool) -> set[Any]:
     if is_tree and given is not None:
         given = {d for d in ({given} if isinstance(given, str) else given) if d in dataset.dims}
-    return _sanitize_unlimited_dims(dataset, given)
+    return set(_sanitize_unlimited_dims(dataset, given) or ()) & set(dataset.dims)
 
 
 def _check_existing(store: ArrayFormatStore, dataset: xr.Dataset) -> None:

@@ -7,6 +7,7 @@ written is deleted, or collected by ``File.gc`` later. Without a client, threads
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import threading
 import uuid
@@ -179,14 +180,14 @@ _workers: dict[tuple[str, str], _Worker] = {}
 _workers_lock = threading.Lock()
 
 
-def _here(session: _Session) -> tuple[str, str]:
-    """A key for a session in this worker; several workers may live in one process."""
+def _address() -> str:
+    """Of the worker whose task this is; several workers may live in one process."""
     try:
         from distributed import get_worker
 
-        return session.id, get_worker().address
+        return get_worker().address
     except (ImportError, ValueError):
-        return session.id, ""
+        return ""
 
 
 def _open(session: _Session) -> _Worker:
@@ -198,7 +199,7 @@ def _write_block(block: np.ndarray, session: _Session, part: _Part, block_info: 
     offset = [start for start, _ in block_info[0]["array-location"]]
     if session.keep:
         with _workers_lock:
-            key = _here(session)
+            key = session.id, _address()
             worker = _workers.get(key)
             if worker is None:
                 worker = _workers[key] = _open(session)
@@ -213,13 +214,13 @@ def _write_block(block: np.ndarray, session: _Session, part: _Part, block_info: 
     return result
 
 
-def _finish(session: _Session) -> tuple[str, bytes | None] | None:
+async def _finish(session: _Session, dask_worker: Any = None) -> tuple[str, bytes | None] | None:
     """In a worker: detaches what it has written."""
     with _workers_lock:
-        worker = _workers.pop(_here(session), None)
+        worker = _workers.pop((session.id, dask_worker.address), None)
     if worker is None:
         return None
-    return worker.incarnation, worker.file.detach() if worker.file.has_pending else None
+    return worker.incarnation, await asyncio.to_thread(worker.file.detach) if worker.file.has_pending else None
 
 
 def _written(source: da.Array, session: _Session, part: _Part) -> da.Array:
