@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from ._statistics import Statistics
 from .errors import InvalidArgumentError
 
 if TYPE_CHECKING:
+    from ._core import _Info
     from ._file import File
 
 READERS = 8
@@ -36,19 +37,20 @@ class Array:
     Arrays are made by `Group.create_array` and got by ``file["name"]``.
     """
 
-    def __init__(self, file: File, path: str, info: tuple | None = None) -> None:
+    def __init__(self, file: File, path: str, info: _Info | None = None) -> None:
         self._file = file
         self._path = path
         self._set(info if info is not None else file._handle.array(path))
 
-    def _set(self, info: tuple) -> None:
+    def _set(self, info: _Info) -> None:
         (shape, name, self._nullable, dims, chunks, fill, self._filters, self._codec, attributes) = info
         self._shape = tuple(shape)
         self._dims = tuple(dims)
         self._chunks = tuple(chunks) if chunks is not None else None
         hidden = None
         if DTYPE_ATTRIBUTE in attributes:
-            hidden = self._file._handle.attribute(self._path, DTYPE_ATTRIBUTE)[1]
+            found = self._file._handle.attribute(self._path, DTYPE_ATTRIBUTE)
+            hidden = found[1] if found is not None else None
         self._type: ElementType = of_file(name, hidden)
         self._fill = fill
 
@@ -139,8 +141,8 @@ class Array:
         if self._type.is_variable:
             item = self._type.name[5:-1]
             return self._fill if self._type.name == "binary" else np.frombuffer(self._fill, of_file(item).dtype)
-        stored = np.frombuffer(self._fill, self._type.stored.base)
-        return self._type.from_stored(stored.reshape(self._type.stored.shape))[()]
+        stored = np.frombuffer(self._fill, self._type.dense.base)
+        return self._type.from_stored(stored.reshape(self._type.dense.shape))[()]
 
     @property
     def filters(self) -> tuple[str, ...]:
@@ -223,9 +225,8 @@ class Array:
         values, mask = self._region(sel.start, sel.shape, sel.step)
         items = len(self._type.item_shape)
         values = sel.finish(values)
-        if self._nullable:
-            mask = sel.finish(mask)
-            return _masked(values, mask, items, scalar=scalar)
+        if mask is not None:
+            return _masked(values, sel.finish(mask), items, scalar=scalar)
         # A scalar, as indexing an array of numpy gives, if there is no ellipsis.
         return values[()] if scalar and values.ndim == 0 else values
 
@@ -234,7 +235,7 @@ class Array:
         handle, kind = self._file._handle, self._type
         if kind.is_variable:
             return self._variable_region(start, shape, step)
-        stored = np.empty((*shape, *kind.stored.shape), kind.stored.base)
+        stored = np.empty((*shape, *kind.dense.shape), kind.dense.base)
         there = np.empty(tuple(shape), np.uint8) if self._nullable else None
         if stored.size:
             handle.read_bytes(self._path, start, shape, step, stored.reshape(-1).view(np.uint8), there)
@@ -281,7 +282,7 @@ class Array:
         def fill(box: indexing.Box) -> None:
             part, part_mask = self._region(box.start, box.shape, [])
             values[np.ix_(*box.place)] = part[np.ix_(*box.pick)]
-            if mask is not None:
+            if mask is not None and part_mask is not None:
                 mask[np.ix_(*box.place)] = part_mask[np.ix_(*box.pick)]
 
         _each(fill, boxes, ordered=self.ndim == 0)
@@ -297,7 +298,7 @@ class Array:
             box, which = found
             part, part_mask = self._region(box.start, box.shape, [])
             values[which] = part[box.pick]
-            if mask is not None:
+            if mask is not None and part_mask is not None:
                 mask[which] = part_mask[box.pick]
 
         _each(fill, indexing.point_boxes(coords, self._chunk_shape()))
@@ -321,7 +322,7 @@ class Array:
             raise TypeError("len() of unsized object")
         return self._shape[0]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         """Its subarrays along the first axis, read a chunk's worth at a time."""
         if not self._shape:
             raise TypeError("iteration over a 0-d array")
@@ -416,7 +417,7 @@ class Array:
             mask = np.ascontiguousarray(mask).reshape(-1).view(bool).reshape(*mask.shape, -1)
         elif not self._type.item_shape or mask.ndim == 0:
             return mask
-        gone = mask.all(axis=-1)
+        gone = np.asarray(mask.all(axis=-1))
         if (mask.any(axis=-1) != gone).any():
             raise self._wrong("a part of an element is masked: elements are null as a whole")
         return gone
@@ -555,7 +556,7 @@ class Array:
     def _repr_html_(self) -> str:
         return _repr.array_html(self)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return Array, (self._file, self._path)
 
 

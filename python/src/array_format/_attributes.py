@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, MutableMapping
+from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,7 +70,7 @@ def _numbers(values: np.ndarray, form: str) -> tuple[str, bytes]:
     return form.format(name), np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes()
 
 
-def _list(items: list) -> tuple[str, Any] | None:
+def _list(items: list[Any]) -> tuple[str, Any] | None:
     if not items:
         return "list<f64>", b""
     if all(isinstance(v, str) for v in items):
@@ -171,10 +171,10 @@ class Attributes(MutableMapping[str, Any]):
     def __len__(self) -> int:
         return len(self.asdict())
 
-    def items(self):
+    def items(self) -> ItemsView[str, Any]:
         return self.asdict().items()
 
-    def values(self):
+    def values(self) -> ValuesView[Any]:
         return self.asdict().values()
 
     def __repr__(self) -> str:

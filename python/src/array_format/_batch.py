@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ def read_many(file: File, names: list[str]) -> list[np.ndarray]:
     """Whole arrays, in the order of `names`."""
     handle = file._handle
     together: dict[str, list[int]] = defaultdict(list)
-    results: list = [None] * len(names)
+    results: list[Any] = [None] * len(names)
     for i, (kind, plain) in enumerate(handle.element_types(names)):
         if plain:
             together[kind].append(i)

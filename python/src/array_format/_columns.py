@@ -69,7 +69,7 @@ def names(paths: list[str]) -> np.ndarray:
     return np.array(paths, STRING) if paths else np.empty(0, STRING)
 
 
-def column(found: tuple) -> np.ndarray:
+def column(found: tuple[Any, ...]) -> np.ndarray:
     """A column of values as the Rust library hands it over; masked where there is none."""
     kind, *payload = found
     if kind == "string":
@@ -125,9 +125,9 @@ def _series(values: np.ndarray) -> Any:
     if values.dtype.kind in "iub":
         dtype = "boolean" if values.dtype.kind == "b" else values.dtype.name.replace("i", "I", 1).replace("u", "U", 1)
         return pandas.array(_objects(values), dtype=dtype)
-    if values.dtype.kind in "Mm":
-        return values.filled(np.array("NaT", values.dtype))
-    return values.astype(np.result_type(values.dtype, np.float32)).filled(np.nan)
+    data = np.array(values.data)
+    data[np.ma.getmaskarray(values)] = "NaT" if data.dtype.kind in "Mm" else np.nan
+    return data
 
 
 def _arrow(values: np.ndarray) -> Any:

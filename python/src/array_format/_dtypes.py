@@ -81,6 +81,12 @@ class ElementType:
         return self.stored is None
 
     @property
+    def dense(self) -> np.dtype:
+        """`stored`, of elements that do not vary in length."""
+        assert self.stored is not None, f"elements of {self.name} vary in length"
+        return self.stored
+
+    @property
     def item_shape(self) -> tuple[int, ...]:
         """The axes that one element adds to a result: those of a list of fixed length."""
         return () if self.stored is None or self.dtype.kind == "V" and self.hidden is not None else self.stored.shape

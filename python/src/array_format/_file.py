@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from . import _columns, _core, _repr
 from ._batch import read_many
 from ._group import Group
 from .errors import AlreadyExistsError, InvalidArgumentError, NotFoundError, PermissionDeniedError
+
+if TYPE_CHECKING:
+    from ._core import _Settings
 
 Mode = Literal["r", "r+", "a", "w", "w-", "x"]
 
@@ -171,7 +174,7 @@ def open(
     PermissionDeniedError, UnavailableError, CorruptError, UnsupportedError
         If the store or the file says so.
     """
-    settings = {
+    settings: _Settings = {
         "options": [(str(k), _option(v)) for k, v in (options or {}).items()],
         "deadline": deadline,
         "single_writer": single_writer,
@@ -183,8 +186,9 @@ def open(
     }
     if mode not in ("r", "r+", "a", "w", "w-", "x"):
         raise InvalidArgumentError(f"mode {mode!r}: say 'r', 'r+', 'a', 'w', 'w-' or 'x'")
-    for name in ("pending_bytes", "block_bytes", "frame_bytes", "auto_compact"):
-        if (given := settings[name]) is not None and not (isinstance(given, int) and 0 <= given < 2**63):
+    counts = {"pending_bytes": pending_bytes, "block_bytes": block_bytes, "frame_bytes": frame_bytes, "auto_compact": auto_compact}
+    for name, given in counts.items():
+        if given is not None and not (isinstance(given, int) and 0 <= given < 2**63):
             raise InvalidArgumentError(f"{name} is {given!r}: an integer from 0 is wanted")
     url = os.fsdecode(url)
     if version is not None and mode != "r":
@@ -236,7 +240,7 @@ class File(Group):
     Made by `open`.
     """
 
-    def __init__(self, url: str, mode: str, handle: _core.Handle, settings: dict, version: int | None = None) -> None:
+    def __init__(self, url: str, mode: str, handle: _core.Handle, settings: _Settings, version: int | None = None) -> None:
         super().__init__(self, "")
         self._url, self._mode, self._settings, self._fixed = url, mode, settings, version
         self._open: _core.Handle | None = handle
@@ -290,7 +294,7 @@ class File(Group):
         if handle is not None and handle.has_pending():
             warnings.warn(f"{self._url}: changes were neither committed nor discarded, and are gone", ResourceWarning, stacklevel=2)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         handle = self._handle
         if handle.has_pending():
             raise InvalidArgumentError(f"{self._url} has pending changes, which do not go to other processes: commit them first", file=self._url)
@@ -364,8 +368,10 @@ class File(Group):
 
     def versions(self) -> list[Version]:
         """All versions that can still be opened, oldest first."""
-        rows = self._handle.versions()
-        return [Version(n, datetime.fromtimestamp(ms / 1000, UTC), *rest, tuple(tags)) for n, ms, *rest, tags in rows]
+        return [
+            Version(number, datetime.fromtimestamp(ms / 1000, UTC), message, cause, arrays, layers, layer_bytes, tuple(tags))
+            for number, ms, message, cause, arrays, layers, layer_bytes, tags in self._handle.versions()
+        ]
 
     def at(self, version: int | str) -> File:
         """Another handle, to read an older version: by number, or by tag."""
@@ -457,7 +463,8 @@ class File(Group):
             Hold the statistics against the data, too.
         """
         checked, damage = self._handle.verify(statistics)
-        return DamageReport(*checked, damage)
+        versions, layers, pages, blocks, chunks, nodes = checked
+        return DamageReport(versions, layers, pages, blocks, chunks, nodes, damage)
 
     # Many arrays at once.
 
@@ -520,7 +527,7 @@ class File(Group):
         return _repr.file(self)
 
 
-def _reopen(url: str, mode: str, version: int | None, settings: dict) -> File:
+def _reopen(url: str, mode: str, version: int | None, settings: _Settings) -> File:
     return File(url, mode, _core.open(url, version, settings), settings, version)
 
 

@@ -14,6 +14,7 @@ from ._dtypes import DTYPE_ATTRIBUTE, ElementType, as_array, exact_cast, is_null
 from .errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
+    from ._core import _Definition
     from ._file import File
 
 Node = "Array | Group"
@@ -138,7 +139,7 @@ class Group(MutableMapping[str, Any]):
 
     def create_dimension(self, name: str, length: int, *, unlimited: bool = False) -> None:
         """Declares a dimension, as netCDF does; arrays of the group and below can use its name."""
-        self._root._writable().define_dimension(self._path, name, *lengths(length), unlimited)
+        self._root._writable().define_dimension(self._path, name, lengths([length])[0], unlimited)
 
     def create_array(
         self,
@@ -220,7 +221,7 @@ class Group(MutableMapping[str, Any]):
             chunks = lengths(chunks)
         if fill_value is None and not nullable and kind.dtype.kind in "Mm":
             fill_value = np.array("NaT", kind.dtype)
-        definition = {
+        definition: _Definition = {
             "dtype": kind.name,
             "nullable": nullable,
             "dims": _dimension_names(dims, len(shape)),
@@ -256,6 +257,7 @@ class Group(MutableMapping[str, Any]):
         if self._root._handle.contains(path):
             array = self[name]
             kind, _, data = _element_type(values, None)
+            assert data is not None
             if kind == array._type and data.shape == array.shape + kind.item_shape:
                 array[...] = data  # as it was defined
                 return
@@ -294,7 +296,7 @@ class Group(MutableMapping[str, Any]):
     def __hash__(self) -> int:
         return hash((id(self._root), self._path))
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return Group, (self._root, self._path)
 
 
@@ -341,9 +343,11 @@ def _dimension_names(dims: Iterable[str | None] | str | None, ndim: int) -> list
 
 def _fill_bytes(kind: ElementType, value: Any) -> bytes:
     if kind.name in ("string", "binary"):
-        text = kind.name == "string"
-        if isinstance(value, str if text else bytes | bytearray | memoryview) and (kind.width is None or len(value) <= kind.width):
-            return value.encode() if text else bytes(value)
+        if kind.width is None or np.size(value) == 1 and len(value) <= kind.width:
+            if kind.name == "string" and isinstance(value, str):
+                return value.encode()
+            if kind.name == "binary" and isinstance(value, bytes | bytearray | memoryview):
+                return bytes(value)
         raise InvalidArgumentError(f"the fill value {value!r:.50} is no {kind.dtype if kind.width else kind.name}")
     if kind.is_variable:
         return np.ascontiguousarray(value, of_numpy(kind.name[5:-1]).dtype).tobytes()

@@ -65,7 +65,7 @@ class Basic:
     def finish(self, region: np.ndarray) -> np.ndarray:
         """From the region that was read to the result; `region` may have axes of elements behind the array's."""
         turn = tuple(0 if r.drop else slice(None, None, -1 if r.flip else 1) for r in self.runs)
-        result = region[*turn, ...] if any(r.drop or r.flip for r in self.runs) else region
+        result = region[(*turn, ...)] if any(r.drop or r.flip for r in self.runs) else region
         return np.expand_dims(result, self.newaxes) if self.newaxes else result
 
     def unfinish(self, values: np.ndarray, items: int) -> np.ndarray:
@@ -73,7 +73,8 @@ class Basic:
         if self.newaxes:
             values = values.reshape([r.count for r in self.runs if not r.drop] + list(values.shape[values.ndim - items :]))
         values = np.expand_dims(values, tuple(i for i, r in enumerate(self.runs) if r.drop))
-        return values[*(slice(None, None, -1 if r.flip else 1) for r in self.runs), ...]
+        turn: tuple[Any, ...] = tuple(slice(None, None, -1 if r.flip else 1) for r in self.runs)
+        return values[(*turn, ...)]
 
 
 def is_fancy(key: Any) -> bool:
@@ -214,7 +215,7 @@ def _indices(run: Run) -> np.ndarray:
     return indices[::-1] if run.flip else indices
 
 
-def _box(parts: tuple) -> Box:
+def _box(parts: tuple[tuple[int, int, np.ndarray, np.ndarray], ...]) -> Box:
     return Box([p[0] for p in parts], [p[1] for p in parts], tuple(p[2] for p in parts), tuple(p[3] for p in parts))
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ._attributes import from_file
 from ._dtypes import ElementType
+
+if TYPE_CHECKING:
+    from ._core import _Known
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Statistics:
     exact: bool
 
     @classmethod
-    def of(cls, known: tuple, size: int | None, kind: ElementType) -> Statistics:
+    def of(cls, known: _Known, size: int | None, kind: ElementType) -> Statistics:
         low, high, count, nulls, nans, loose = known
         return cls(_value(low, kind), _value(high, kind), size, count, nulls, nans, not loose)
 

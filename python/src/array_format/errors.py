@@ -6,6 +6,8 @@ Every exception is an `ArrayFormatError` with a stable `kind`, and most are one 
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "AlreadyExistsError",
     "ArrayFormatError",
@@ -53,7 +55,7 @@ class ArrayFormatError(Exception):
         # KeyError would show the repr, FileNotFoundError would look for an errno.
         return str(self.args[0]) if self.args else ""
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         place = {name: getattr(self, name) for name in ("file", "layer", "array", "block", "offset")}
         return _rebuild, (type(self), str(self), place)
 
@@ -115,11 +117,11 @@ class SnapshotExpiredError(ArrayFormatError):
 BY_KIND: dict[str, type[ArrayFormatError]] = {cls.kind: cls for cls in ArrayFormatError.__subclasses__()}
 
 
-def _rebuild(cls: type[ArrayFormatError], message: str, place: dict) -> ArrayFormatError:
+def _rebuild(cls: type[ArrayFormatError], message: str, place: dict[str, Any]) -> ArrayFormatError:
     return cls(message, **place)
 
 
-def _from_core(kind: str, message: str, place: tuple) -> ArrayFormatError:
+def _from_core(kind: str, message: str, place: tuple[Any, ...]) -> ArrayFormatError:
     """The exception for an error of the Rust library."""
     file, layer, array, block, offset = place
     cls = BY_KIND.get(kind, ArrayFormatError)
