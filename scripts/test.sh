@@ -31,9 +31,15 @@ python() { # the reader written from docs/format.md alone; `af import` against n
   AF="$target/debug/af" .venv/bin/python -m pytest -q tests/python_reader tests/roundtrip
 }
 
+package() { # the Python package, as it is installed, and its example
+  scripts/python-package.sh
+  .venv/bin/python examples/sea_surface.py "$target/sea_surface.png"
+}
+
 servers() { # object stores and web servers on the loopback
   # Of the others, those that do again on servers what they do on disk.
   scripts/servers.sh bash -euo pipefail -c '
+    (cd python && ../.venv/bin/python -m pytest tests/test_s3.py)
     cargo test --locked -p array-format --test servers
     cargo test --locked -p array-format -p array-format-torture --test never --test torture -- helps_to_keep lost_on
   '
@@ -55,10 +61,10 @@ tests() {
 }
 
 stages=("$@")
-[ $# -gt 0 ] || stages=(fmt lint doc deny wasm instructions examples python servers tests)
+[ $# -gt 0 ] || stages=(fmt lint doc deny wasm instructions examples python package servers tests)
 trap '[ $? = 0 ] || echo "== $stage failed"' EXIT
 for stage in "${stages[@]}"; do
-  case $stage in fmt | lint | doc | deny | wasm | instructions | examples | python | servers | tests | fuzz) ;; *) echo "no stage $stage" >&2; exit 2 ;; esac
+  case $stage in fmt | lint | doc | deny | wasm | instructions | examples | python | package | servers | tests | fuzz) ;; *) echo "no stage $stage" >&2; exit 2 ;; esac
   echo "== $stage"
   start=$SECONDS
   "$stage"
