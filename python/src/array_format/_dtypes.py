@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -142,6 +143,7 @@ def scalar_dtype(name: str) -> np.dtype:
         raise UnsupportedError(f"elements of type {name} are not known to this version of the package") from None
 
 
+@lru_cache(maxsize=256)
 def of_file(name: str, hidden: str | None = None) -> ElementType:
     """The element type of an array in a file."""
     if hidden is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,14 @@ from xarray.core import indexing
 
 from ._array import Array
 from ._attributes import decode
+from ._dtypes import DTYPE_ATTRIBUTE, ElementType, of_file
 from ._file import File
 from ._file import open as open_file
 from ._group import Group
 from .errors import NotFoundError
+
+
+VLEN_STRING = xr.coding.strings.create_vlen_dtype(str)
 
 
 class Opener:
@@ -44,13 +48,10 @@ class Opener:
 class LazyArray(BackendArray):
     """An array of a file for xarray: it is read when it is indexed."""
 
-    def __init__(self, manager: Any, path: str, info: tuple, array: Array) -> None:
+    def __init__(self, manager: Any, path: str, info: tuple, kind: ElementType, shape: tuple[int, ...]) -> None:
         self._manager, self._path, self._info = manager, path, info
-        self.shape = array.shape + array._type.item_shape
-        self.dtype = dtype_of(array)
-
-    def _array(self) -> Array:
-        return Array(self._manager.acquire(), self._path, self._info)
+        self.shape = shape
+        self.dtype = dtype_of(kind, info[2])
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> np.ndarray:
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._read)
@@ -59,40 +60,36 @@ class LazyArray(BackendArray):
         return await asyncio.to_thread(self.__getitem__, key)
 
     def _read(self, key: tuple) -> np.ndarray:
-        array = self._array()
+        array = Array(self._manager.acquire(), self._path, self._info)
         own, items = key[: array.ndim], key[array.ndim :]
         outer = any(isinstance(k, np.ndarray) for k in own)
         values = array.oindex[own] if outer else array[own]
         if items and items != (slice(None),):
             values = values[..., items[0]]
-        return plain(values, array)
+        return plain(values, self.dtype, array.nullable)
 
 
-def dtype_of(array: Array) -> np.dtype:
+def dtype_of(kind: ElementType, nullable: bool) -> np.dtype:
     """What an array is to xarray: texts of any length are objects, and numbers that may be missing are floats."""
-    dtype = array.dtype
+    dtype = kind.dtype.base
     if dtype.kind == "T":
-        return np.dtype(object) if array.nullable else xr.coding.strings.create_vlen_dtype(str)
-    if not array.nullable or dtype.kind in "fcMmO":
+        return np.dtype(object) if nullable else VLEN_STRING
+    if not nullable or dtype.kind in "fcMmO":
         return dtype
     if dtype.kind in "iu":
         return np.dtype(np.float32 if dtype.itemsize <= 2 else np.float64)
     return np.dtype(object)
 
 
-def plain(values: Any, array: Array) -> np.ndarray:
+def plain(values: Any, dtype: np.dtype, nullable: bool) -> np.ndarray:
     """What was read, as an array of `dtype_of`."""
-    dtype = dtype_of(array)
-    mask = np.ma.getmaskarray(values) if array.nullable else None
+    mask = np.ma.getmaskarray(values) if nullable else None
     values = np.asarray(np.ma.getdata(values))
-    if values is np.ma.masked:
-        values, mask = np.zeros((), dtype), np.ones((), bool)
     if values.dtype != dtype:
         values = values.astype(dtype)
     if mask is not None and mask.any():
         values = values.copy()
-        missing = np.array("NaT", dtype) if dtype.kind in "Mm" else np.nan
-        values[mask] = missing
+        values[mask] = np.array("NaT", dtype) if dtype.kind in "Mm" else np.nan
     return values
 
 
@@ -111,28 +108,32 @@ def variables(file: File, group: Group, manager: Any) -> dict[str, xr.Variable]:
     infos = [(path, info) for path, info in file._handle.arrays(start) if "/" not in path[len(start) :]]
     attributes = file._handle.attributes_of([path for path, _ in infos])
     phony: dict[int, str] = {}
-    found = {}
-    for (path, info), pairs in zip(infos, attributes, strict=True):
-        array = Array(file, path, info)
-        name = path[len(start) :]
-        found[name] = _variable(array, manager, info, decode(pairs), phony)
-    return found
+    return {
+        path[len(start) :]: _variable(path, info, pairs, manager, phony) for (path, info), pairs in zip(infos, attributes, strict=True)
+    }
 
 
-def _variable(array: Array, manager: Any, info: tuple, attrs: Mapping[str, Any], phony: dict[int, str]) -> xr.Variable:
-    dims = array.dims or tuple(phony.setdefault(n, f"phony_dim_{len(phony)}") for n in array.shape)
+def _variable(path: str, info: tuple, pairs: list, manager: Any, phony: dict[int, str]) -> xr.Variable:
+    shape, name, nullable, dims, chunks, _, filters, codec, attribute_names = info
+    shape = tuple(shape)
+    hidden = next((value[1] for key, value in pairs if key == DTYPE_ATTRIBUTE), None) if DTYPE_ATTRIBUTE in attribute_names else None
+    kind = of_file(name, hidden)
+    dims = tuple(d or phony.setdefault(n, f"phony_dim_{len(phony)}") for d, n in zip_longest(dims, shape))
     if len(set(dims)) < len(dims):  # a square matrix without names, or with one for both axes
         dims = tuple(d if d not in dims[:i] else f"{d}_{i}" for i, d in enumerate(dims))
-    dims += tuple(f"item_{n}" for n in array._type.item_shape)
-    data = indexing.LazilyIndexedArray(LazyArray(manager, array.path, info, array))
-    encoding: dict[str, Any] = {"original_shape": array.shape}
-    if not (array.nullable and array.dtype.kind == "T"):  # xarray would make a text of what is missing
-        encoding["dtype"] = str if array.dtype.kind == "T" else array.dtype
-    if array.chunks is not None:
-        encoding["chunks"] = array.chunks
-        encoding["preferred_chunks"] = dict(zip(dims, array.chunks, strict=False))
-    if array.filters:
-        encoding["filters"] = array.filters
-    if array.codec:
-        encoding["codec"] = array.codec
-    return xr.Variable(dims, data, dict(attrs), encoding)
+    encoding: dict[str, Any] = {"original_shape": shape}
+    if kind.dtype.kind != "T":
+        encoding["dtype"] = kind.dtype.base
+    elif not nullable:  # where there are nulls, xarray would make texts of them
+        encoding["dtype"] = str
+    if chunks is not None:
+        encoding["chunks"] = tuple(chunks)
+        encoding["preferred_chunks"] = dict(zip(dims, chunks, strict=True))
+    if filters:
+        encoding["filters"] = tuple(filters)
+    if codec:
+        encoding["codec"] = codec
+    if kind.item_shape:
+        dims, shape = dims + tuple(f"item_{n}" for n in kind.item_shape), shape + kind.item_shape
+    data = indexing.LazilyIndexedArray(LazyArray(manager, path, info, kind, shape))
+    return xr.Variable(dims, data, decode(pairs), encoding, fastpath=True)

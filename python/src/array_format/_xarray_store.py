@@ -110,11 +110,14 @@ class ArrayFormatStore(WritableCFDataStore):
     def get_dimensions(self) -> dict[str, int]:
         if self._anew:
             return {}
-        return {dim: n for array in self.node.arrays().values() for dim, n in zip(array.dims, array.shape, strict=False)}
+        node = self.node
+        start = f"{node.path}/" if node.path else ""
+        infos = [info for path, info in self.file._handle.arrays(start) if "/" not in path[len(start) :]]
+        return {dim: n for shape, _, _, dims, *_ in infos for dim, n in zip(dims, shape, strict=False)}
 
     def get_encoding(self) -> dict[str, Any]:
-        used = set(self.get_dimensions())
-        return {"unlimited_dims": set(self.node.unlimited_dims) & used, "source": self.file.url}
+        unlimited = set(self.node.unlimited_dims)
+        return {"unlimited_dims": unlimited & set(self.get_dimensions()) if unlimited else unlimited, "source": self.file.url}
 
     def close(self, **kwargs: Any) -> None:
         self._manager.close(**kwargs)

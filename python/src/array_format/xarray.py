@@ -13,8 +13,8 @@ from typing import Any, Literal
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 from xarray.backends.common import datatree_from_dict_with_io_cleanup
-from xarray.backends.store import StoreBackendEntrypoint
 
+from . import _xarray_decode
 from ._file import File
 from ._xarray_store import ArrayFormatStore
 from ._xarray_write import PendingSave, save_tree
@@ -118,10 +118,13 @@ class ArrayFormatBackendEntrypoint(BackendEntrypoint):
 
 def _dataset(store: ArrayFormatStore, **decoding: Any) -> xr.Dataset:
     try:
-        return StoreBackendEntrypoint().open_dataset(store, **decoding)
+        found = _xarray_decode.dataset(*store.load(), **decoding)
+        found.encoding = store.get_encoding()
     except BaseException:
         store.close()
         raise
+    found.set_close(store.close)
+    return found
 
 
 Mode = Literal["w", "w-", "x", "a", "r+"]
