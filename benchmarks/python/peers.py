@@ -1,4 +1,4 @@
-"""array-format's peers that are written in or for Python: the same data, the same steps, the same numbers as the Rust benchmarks.
+"""array-format's package for Python beside its peers there: the same data, the same steps, the same numbers as the Rust benchmarks.
 
 The field G, f32 [64, 720, 1440], is stored in chunks [4, 180, 360] in two workloads: `grid-zstd3` with Zstandard 3 and nothing
 before it, and `grid` with what the peer does when nobody says anything about compression (h5py, netCDF4, TensorStore and TileDB
@@ -45,6 +45,22 @@ PHASES = ("write", "read", "series", "maps")
 
 # The peers. `write` stores an array in an empty folder; when it returns, the data is with the operating system. `open` returns a
 # function from slices to the elements in them.
+
+
+class ArrayFormat:
+    name = "array-format (Python)"
+    packages = ("array_format",)
+
+    def write(self, folder, values, zstd3):
+        import array_format
+
+        with array_format.open(folder / "v.af", "w") as file:
+            file.create_array("v", values, chunks=CHUNK, codec="zstd:3" if zstd3 else None)
+
+    def open(self, folder):
+        import array_format
+
+        return array_format.open(folder / "v.af")["v"].__getitem__
 
 
 class Zarr:
@@ -208,7 +224,7 @@ class Blosc2:
         return blosc2.open(str(folder / "v.b2nd"), mode="r").__getitem__
 
 
-PEERS = {p.name: p for p in (Zarr(), ZarrSharded(), Icechunk(), H5py(), NetCDF4(), TensorStore(), TileDB(), Blosc2())}
+PEERS = {p.name: p for p in (ArrayFormat(), Zarr(), ZarrSharded(), Icechunk(), H5py(), NetCDF4(), TensorStore(), TileDB(), Blosc2())}
 
 
 # The same random places as in the Rust benchmarks.
@@ -354,7 +370,7 @@ def measure(arguments):
     peers = [p for p in PEERS if not arguments.peer or p in arguments.peer]
     phases = [p for p in PHASES if p == "write" or not arguments.phase or p in arguments.phase]
     for package in sorted({package for p in peers for package in PEERS[p].packages}):
-        print(f"{package} {version(package)}")
+        print(f"{package} {version(package.replace('_', '-'))}")
     for workload in arguments.workloads or WORKLOADS:
         folders = {p: root / p / workload for p in peers}
         for phase in phases:

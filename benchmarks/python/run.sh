@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs peers.py with the packages of requirements.txt, in a virtual environment below target/ that is made when it is missing or
-# out of date. Arguments go to peers.py. PYTHON names another interpreter than python3.
+# Runs peers.py, or with --world first world.py, with this package and those of requirements.txt, in a virtual environment below target/ that is
+# made when it is missing or out of date. Other arguments go to the script. PYTHON names another interpreter than python3.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-python3}
@@ -19,4 +19,11 @@ if ! cmp -s "$wanted" "$environment/installed.txt"; then
   "$environment/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$wanted"
   cp "$wanted" "$environment/installed.txt" # last: an interrupted run starts over
 fi
-exec "$environment/bin/python" "$here/peers.py" "$@"
+(cd "$here/../.." && "$environment/bin/maturin" build --quiet --locked --release --interpreter "$environment/bin/python" --manifest-path python/Cargo.toml --out target/wheels/release)
+"$environment/bin/python" -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps "$here"/../../target/wheels/release/*.whl
+script=peers.py
+if [ "${1:-}" = --world ]; then
+  script=world.py
+  shift
+fi
+exec "$environment/bin/python" "$here/$script" "$@"
