@@ -9,7 +9,7 @@ from .._dtypes import DTYPE_ATTRIBUTE
 from ..errors import NotFoundError
 from . import _json, _layout, _others
 from ._layout import DECLARED, Layout
-from ._tree import NAMES, ROOT_ARRAY, ZARR_JSON, ZATTRS, ZMETADATA, Plan, Tree, ancestors, split
+from ._tree import NAMES, ROOT_ARRAY, ZATTRS, ZMETADATA, Plan, Tree, ancestors, split
 
 
 class Editor(Tree):
@@ -221,10 +221,14 @@ def _key(node: str, name: str) -> str:
 
 
 def _is_same(layout: Layout, plan: Plan) -> bool:
-    """Whether a document is the array's own, shape and attributes apart."""
-    rest = {k: v for k, v in plan.document.items() if k not in ("shape", "attributes")}
-    own = {k: v for k, v in layout.document.items() if k not in ("shape", "attributes")}
-    items = len(layout.full_shape) - len(layout.chunk_shape)
-    shape = plan.document["shape"]
-    same_items = not items or list(shape[len(shape) - items :]) == list(layout.full_shape[-items:])
-    return plan.name in (ZARR_JSON, ".zarray") and same_items and json.dumps(rest, sort_keys=True) == json.dumps(own, sort_keys=True)
+    """Whether a document is the array's own, shape and attributes apart: as it is kept, or as Zarr writes it after reading it."""
+
+    def text(document: dict[str, Any]) -> str:
+        return json.dumps({k: v for k, v in document.items() if k not in ("shape", "attributes")}, sort_keys=True)
+
+    if plan.definition is None or plan.format != layout.format:
+        return False
+    items, shape = layout.full_shape[len(layout.chunk_shape) :], tuple(plan.document["shape"])
+    if items and shape[-len(items) :] != items:
+        return False
+    return text(plan.document) in (text(layout.document), text(_layout.normal(layout.metadata.to_dict())))

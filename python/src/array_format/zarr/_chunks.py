@@ -38,7 +38,7 @@ def write(array: Array, layout: Layout, coords: tuple[int, ...], whole: np.ndarr
     An element that was missing and is the fill value stays missing: Zarr, which does not know of missing elements, writes back what it read.
     """
     start, count = layout.box(coords)
-    values = whole[tuple(slice(n) for n in count)]
+    values = whole[(*(slice(n) for n in count), ...)]
     mask = None
     if layout.definition.nullable:
         _, mask = array._region(start, count, [])

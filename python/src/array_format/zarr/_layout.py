@@ -186,7 +186,7 @@ def derived(shape: tuple[int, ...], definition: Definition, zarr_format: int) ->
     )
     found = normal(metadata.to_dict())
     del found["attributes"]
-    return found
+    return found | {"fill_value": _types.exact_fill(np.asarray(fill), found["fill_value"])}
 
 
 def parse(document: dict[str, Any]) -> Metadata:

@@ -79,3 +79,15 @@ def fill_bytes(kind: ElementType, value: Any) -> bytes | None:
     if kind.name == "binary":
         return bytes(value)
     return kind.to_stored(np.asarray(value).astype(kind.dtype.base)).tobytes()
+
+
+def exact_fill(fill: np.ndarray, said: Any) -> Any:
+    """The fill value in JSON: a NaN of other bits than ``"NaN"`` means is told by them, which Zarr reads but does not write."""
+    match fill.dtype.kind:
+        case "c":
+            return [exact_fill(part, one) for part, one in zip((fill.real, fill.imag), said, strict=True)]
+        case "f" if said == "NaN":
+            bits = f"u{fill.itemsize}"
+            if fill.view(bits) != np.asarray(np.nan, fill.dtype).view(bits):
+                return f"0x{int(fill.view(bits)):0{2 * fill.itemsize}x}"
+    return said
