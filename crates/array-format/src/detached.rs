@@ -26,8 +26,9 @@ use crate::index::build::{BuildRow, TableBuilder};
 use crate::layer::head::open_detached;
 use crate::layer::{Objects, names};
 use crate::storage::FinishMode;
+use crate::read::View;
 use crate::write::pack::Pipeline;
-use crate::write::pending::{NEW_NODE, Pending, Staged, StagedChunk, StagedNode};
+use crate::write::pending::{NEW_NODE, Pending, Staged, StagedChunk, StagedNode, grid};
 use crate::write::sink::LayerSink;
 use crate::write::small_map::SmallMap;
 
@@ -123,8 +124,9 @@ impl ArrayFile {
     /// Writes the pending changes to an object of their own, which is no version yet, and hands back a receipt. Any process that
     /// has the file open can [`join`](Self::join) receipts and commit them, together and atomically. The handle has no pending changes afterwards.
     ///
-    /// What can be detached: data, new arrays and groups, attributes. Not: changes of shape, renames, deletions; the committer makes these.
-    /// Workers that define the same array, in the same way, fill it together.
+    /// What can be detached: data, new arrays and groups, attributes, axes that become longer at a border of chunks. Not: other changes of shape,
+    /// renames, deletions; the committer makes these. Workers that define the same array, in the same way, fill it together. What a worker
+    /// wrote to the new part of an array can be joined once the committer has made the array as long.
     ///
     /// # Errors
     /// `InvalidArgument` if there are no changes, or others than these; what the storage says. The changes stay pending then.
@@ -140,7 +142,7 @@ impl ArrayFile {
     async fn write_detached(&self) -> Result<Receipt> {
         self.settle().await?;
         self.check_definitions().await?;
-        check_detachable(&self.view().pending)?;
+        check_detachable(&self.view()).await?;
         let ahead = self.take_spill().await?;
         let (version, pending) = {
             let state = self.inner.state.lock();
@@ -209,7 +211,8 @@ pub(crate) async fn publish_detached(
     Ok(ObjectEntry { id, write_id, object_bytes, stored_bytes, decoded_bytes, live_bytes: 0 })
 }
 
-fn check_detachable(pending: &Pending) -> Result<()> {
+async fn check_detachable(view: &View) -> Result<()> {
+    let pending = &*view.pending;
     let refuse = |path: &str, what: &str| {
         let sentence =
             format!("{what} cannot be detached: commit it with `flush`, or let the committer do it");
@@ -221,11 +224,14 @@ fn check_detachable(pending: &Pending) -> Result<()> {
             Staged::Node(s) if s.hides || s.origin.as_ref().is_some_and(|o| o != path) => {
                 return refuse(path, "a change of name");
             }
-            Staged::Node(s) if s.origin.is_some() && s.redefined => {
-                return refuse(path, "a change of shape or definition");
-            }
             Staged::Node(s) => {
-                let chunks = pending.chunks.get(&s.node.id).into_iter().flat_map(SmallMap::values);
+                if s.origin.is_some() && s.redefined && !only_grows(view, path, s).await? {
+                    return refuse(path, "a change of shape or definition");
+                }
+                let chunks = || pending.chunks.get(&s.node.id).into_iter().flat_map(SmallMap::values);
+                if s.origin.is_some() && chunks().any(|c| matches!(c, StagedChunk::Erased)) {
+                    return refuse(path, "the erasure of a chunk");
+                }
                 // What was written ahead is the handle's own.
                 let joined = |c: &StagedChunk| match c {
                     StagedChunk::Placed(p) => {
@@ -233,13 +239,22 @@ fn check_detachable(pending: &Pending) -> Result<()> {
                     }
                     _ => false,
                 };
-                if chunks.into_iter().any(joined) {
+                if chunks().any(joined) {
                     return refuse(path, "what was joined");
                 }
             }
         }
     }
     Ok(())
+}
+
+/// Whether an array is as it was but for axes that became longer, at borders of chunks: no chunk that was there is another one now.
+async fn only_grows(view: &View, path: &str, staged: &StagedNode) -> Result<bool> {
+    let Some(before) = view.version.node(path).await?.and_then(|row| row.node) else { return Ok(false) };
+    let same = before.id == staged.node.id && before.schema == staged.node.schema;
+    let longer = before.shape != staged.node.shape;
+    let grids = grid(&before).zip(grid(&staged.node));
+    Ok(same && longer && grids.is_some_and(|(old, new)| old.only_grows_at_borders(&new)))
 }
 
 /// The rows that a committer shall add.

@@ -49,5 +49,6 @@ forward! {
     statistics_index() -> Vec<ArrayStatistics>;
     names(ids: &[u64]) -> Vec<Option<String>>;
     chunks(name: &str) -> Vec<ChunkInfo>;
+    is_written(name: &str, coords: &[u64]) -> bool;
     chunks_where(name: &str, min: Option<Value>, max: Option<Value>) -> Vec<ChunkInfo>;
 }

@@ -148,21 +148,47 @@ fn what_overlaps_is_a_conflict_that_names_it_and_changes_nothing() {
 }
 
 #[test]
+fn workers_fill_what_the_committer_appends() {
+    block_on(async {
+        let storage = memory();
+        let mut file = created(&storage).await;
+        file.write_array("grid", vec![0, 0], grid(1, &[8, 8]).view()).await.unwrap();
+        file.flush().await.unwrap();
+        let mut receipts = Vec::new();
+        for (start, value) in [([8, 0], 2), ([8, 4], 3)] {
+            let mut worker = open(&storage).await;
+            worker.resize("grid", vec![12, 8]).await.unwrap();
+            worker.write_array("grid", start.to_vec(), grid(value, &[4, 4]).view()).await.unwrap();
+            receipts.push(worker.detach().await.unwrap());
+        }
+        assert_eq!(file.join(&receipts).await.unwrap_err().kind(), ErrorKind::Conflict, "it is not as long");
+        file.resize("grid", vec![12, 8]).await.unwrap();
+        file.join(&receipts).await.unwrap();
+        assert_eq!(open(&storage).await.array("grid").await.unwrap().shape, [8, 8]);
+        file.flush().await.unwrap();
+        let all = open(&storage).await.read_array::<i32>("grid", vec![], vec![]).await.unwrap();
+        assert_eq!((all[[7, 7]], all[[8, 0]], all[[11, 7]]), (1, 2, 3));
+        is_clean(&file).await;
+    });
+}
+
+#[test]
 fn what_cannot_be_detached_stays_pending() {
     block_on(async {
         let storage = memory();
         created(&storage).await;
-        for change in 0..4 {
+        for change in 0..5 {
             let mut file = open(&storage).await;
             match change {
                 0 => file.delete("grid").await.unwrap(),
                 1 => file.rename("grid", "other").await.unwrap(),
                 2 => file.resize("grid", vec![9, 9]).await.unwrap(),
+                3 => assert!(file.erase_chunk("grid", vec![0, 0]).await.unwrap()),
                 _ => {}
             }
             let e = file.detach().await.unwrap_err();
             assert_eq!(e.kind(), ErrorKind::InvalidArgument, "{e:?}");
-            assert_eq!(file.has_pending(), change < 3);
+            assert_eq!(file.has_pending(), change < 4);
             assert!(storage.list("run.af.layers").await.unwrap().len() == 1);
         }
     });

@@ -74,6 +74,19 @@ impl Snapshot {
         Ok(chunks)
     }
 
+    /// Whether a chunk, named by its grid coordinates, was written.
+    ///
+    /// # Errors
+    /// `NotFound`; `InvalidArgument` for a group, and for coordinates that are not in the array's grid.
+    pub async fn is_written(&self, name: &str, coords: &[u64]) -> Result<bool> {
+        let array = self.view.array(name).await?;
+        if !grid(&array.node).is_some_and(|g| g.contains(coords)) {
+            let e = format!("an array of shape {:?} has no chunk {coords:?}", array.node.shape);
+            return Err(self.place(name)(Error::invalid(e)));
+        }
+        Ok(!matches!(self.view.chunk(&array.node, coords).await?, ChunkSource::Unwritten))
+    }
+
     /// The chunks of an array that may hold a value from `min` to `max` (both included; `None` is open). A chunk is left out only if
     /// its statistics prove that it holds none; chunks that were never written are in if the fill value is, or may be.
     ///

@@ -301,7 +301,7 @@ impl ArrayFile {
         resized.shape = shape.to_vec();
         let mut changes = Vec::new();
         let (Some(old), Some(new)) = (grid(&array.node), grid(&resized)) else { return Ok(changes) };
-        if only_grows_at_boundaries(&old, &new) && array.schema.chunk_shape.is_some() {
+        if old.only_grows_at_borders(&new) {
             return Ok(changes);
         }
         let view = self.view();
@@ -315,6 +315,30 @@ impl ArrayFile {
             }
         }
         Ok(changes)
+    }
+
+    /// Makes a chunk, named by its grid coordinates, what it was before anything was written to it: its elements read as the fill value and take no
+    /// space. Returns whether it had been written.
+    ///
+    /// # Errors
+    /// `NotFound`; `InvalidArgument` for a group, and for coordinates that are not in the array's grid.
+    pub async fn erase_chunk(&mut self, name: &str, coords: Vec<u64>) -> Result<bool> {
+        self.check_writable()?;
+        let _gate = self.inner.gate.write().await;
+        if !self.snapshot().is_written(name, &coords).await? {
+            return Ok(false);
+        }
+        self.stage(name).await?;
+        self.edit(|p| {
+            let staged = staged_mut(p, name)?;
+            // The chunk of an array that has one cell stands in its row, and leaves nothing behind there that another writer could notice.
+            staged.redefined |= grid(&staged.node).is_some_and(|g| g.is_single());
+            let id = staged.node.id;
+            p.put_chunks(id, [(coords, StagedChunk::Erased)]);
+            Ok(())
+        })
+        .map_err(|e| self.in_file(e.in_array(name)))?;
+        Ok(true)
     }
 
     /// Grows the array along `axis` and writes `view` into the new part.
@@ -470,11 +494,4 @@ fn put_shape(
         p.put_chunks(id, chunks);
     }
     Ok(())
-}
-
-fn only_grows_at_boundaries(old: &Grid, new: &Grid) -> bool {
-    (0..old.shape.len()).all(|a| {
-        old.shape[a] == new.shape[a]
-            || (old.shape[a] < new.shape[a] && old.shape[a].is_multiple_of(old.chunk[a]))
-    })
 }

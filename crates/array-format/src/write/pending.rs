@@ -65,7 +65,7 @@ impl Staged {
 pub(crate) enum StagedChunk {
     /// These elements.
     Data(Arc<Elements>),
-    /// Never written: cut off by a smaller shape.
+    /// Never written: cut off by a smaller shape, or erased.
     Erased,
     /// In a block already.
     Placed(Arc<Placed>),

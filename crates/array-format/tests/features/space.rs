@@ -181,3 +181,77 @@ fn compaction_reclaims_chunks_that_were_overwritten_or_cut_off() {
         assert_whole(&file).await;
     });
 }
+
+#[test]
+fn an_erased_chunk_is_as_if_it_had_never_been_written() {
+    block_on(async {
+        let storage = InMemoryStorage::new();
+        let mut file = ArrayFile::create(storage.clone(), "a.af", FileConfig::default()).await.unwrap();
+        for (name, chunk) in [("grid", Some(vec![2])), ("one", None), ("cell", Some(vec![9]))] {
+            file.define_array::<i32>(name, vec!["n".into()], vec![5], chunk, Some(-1)).unwrap();
+            file.write_array(name, vec![], array![1, 2, 3, 4, 5].into_dyn().view()).await.unwrap();
+        }
+        file.flush().await.unwrap();
+        let live = file.usage().live_bytes;
+        let mut other = ArrayFile::open(storage.clone(), "a.af", FileConfig::default()).await.unwrap();
+
+        assert!(file.erase_chunk("grid", vec![1]).await.unwrap());
+        assert!(!file.erase_chunk("grid", vec![1]).await.unwrap());
+        assert!(file.erase_chunk("one", vec![0]).await.unwrap());
+        assert!(file.erase_chunk("cell", vec![0]).await.unwrap());
+        for name in ["grid", "none"] {
+            assert!(file.erase_chunk(name, vec![3]).await.is_err());
+        }
+        for committed in [false, true] {
+            if committed {
+                file.flush().await.unwrap();
+                file = ArrayFile::open(storage.clone(), "a.af", FileConfig::default()).await.unwrap();
+            }
+            let read = async |name: &str| file.read_array::<i32>(name, vec![], vec![]).await.unwrap();
+            assert_eq!(read("grid").await, array![1, 2, -1, -1, 5].into_dyn());
+            assert_eq!(read("one").await, array![-1, -1, -1, -1, -1].into_dyn());
+            assert_eq!(read("cell").await, read("one").await);
+            let written = file.chunks("grid").await.unwrap();
+            assert_eq!(written.iter().map(|c| c.coords[0]).collect::<Vec<_>>(), [0, 2]);
+            assert!(
+                file.is_written("grid", &[2]).await.unwrap() && !file.is_written("grid", &[1]).await.unwrap()
+            );
+            assert_eq!(file.statistics("grid").await.unwrap().statistics.counts.unwrap().rows, 3);
+        }
+        assert!(file.usage().live_bytes < live);
+        assert_whole(&file).await;
+
+        // Somebody who did not know of it can write the other chunks, and no erased one.
+        other.write_array("grid", vec![0], array![7, 8].into_dyn().view()).await.unwrap();
+        other.flush().await.unwrap();
+        assert_eq!(
+            other.read_array::<i32>("grid", vec![], vec![]).await.unwrap(),
+            array![7, 8, -1, -1, 5].into_dyn()
+        );
+        for name in ["one", "cell"] {
+            let mut late =
+                ArrayFile::open(storage.clone(), "a.af", FileConfig::default().at_version(1)).await;
+            assert!(
+                late.as_mut().unwrap().erase_chunk(name, vec![0]).await.is_err(),
+                "an older version is to read only"
+            );
+        }
+        let mut early = ArrayFile::open(storage.clone(), "a.af", FileConfig::default()).await.unwrap();
+        for name in ["grid", "one", "cell"] {
+            other.write_array(name, vec![0], array![1].into_dyn().view()).await.unwrap();
+            early.write_array(name, vec![1], array![1].into_dyn().view()).await.unwrap();
+            other.flush().await.unwrap();
+            assert_eq!(early.flush().await.unwrap_err().kind(), ErrorKind::Conflict, "{name}");
+            early.discard().await.unwrap();
+            early.refresh().await.unwrap();
+            assert!(early.erase_chunk(name, vec![0]).await.unwrap());
+            other.write_array(name, vec![0], array![2].into_dyn().view()).await.unwrap();
+            early.flush().await.unwrap();
+            assert_eq!(other.flush().await.unwrap_err().kind(), ErrorKind::Conflict, "{name}");
+            other.discard().await.unwrap();
+            other.refresh().await.unwrap();
+            assert!(!other.is_written(name, &[0]).await.unwrap());
+        }
+        assert_whole(&other).await;
+    });
+}
