@@ -318,25 +318,23 @@ class Model(RuleBasedStateMachine):
     def compact(self, keep: bool, incremental: bool) -> None:
         pending = self.file.has_pending
         committed = self.versions[self.file.version]
-        number = self.file.compact(keep_versions=keep, incremental=incremental)
-        self.versions[number] = committed
+        self.file.compact(keep_versions=keep, incremental=incremental)
         assert self.file.has_pending == pending
-        self.forget()
+        self.upkeep(committed)
 
     @rule(last=st.integers(1, 3), dry_run=st.booleans())
     def collect(self, last: int, dry_run: bool) -> None:
         before = {v.number for v in self.file.versions()}
         committed = self.versions[self.file.version]
         self.file.gc(keep_last=last, dry_run=dry_run)
-        self.versions[self.file.version] = committed  # a collection is a version, too
         after = {v.number for v in self.file.versions()}
         assert before == after if dry_run else self.file.version in after
-        self.forget()
+        self.upkeep(committed)
 
-    def forget(self) -> None:
-        """Versions that were collected, or that a compaction left behind."""
-        there = {v.number for v in self.file.versions()}
-        self.versions = {n: s for n, s in self.versions.items() if n in there or n == self.file.version}
+    def upkeep(self, committed: State) -> None:
+        """A compaction and a collection are versions, too, and older ones may be gone."""
+        there = {v.number for v in self.file.versions()} | {self.file.version}
+        self.versions = {n: self.versions.get(n, committed) for n in there}
 
     @rule(target=tags, name=st.sampled_from(["first", "second"]))
     def tag(self, name: str) -> str:

@@ -375,6 +375,7 @@ class File(Group):
 
     def at(self, version: int | str) -> File:
         """Another handle, to read an older version: by number, or by tag."""
+        _ = self._handle  # a closed file has none
         number = self._number(version)
         return File(self._url, "r", _core.open(self._url, number, self._settings), self._settings, number)
 
