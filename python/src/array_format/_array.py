@@ -198,11 +198,17 @@ class Array:
         return [ChunkStatistics(tuple(start), tuple(shape), Statistics.of(known, None, self._type)) for _, start, shape, _, known in rows]
 
     def _bound(self, value: Any) -> tuple[str, Any]:
-        if self._type.name == "string":
+        kind = self._type
+        if kind.name == "string" and isinstance(value, str):
             return "string", str(value)
-        if self._type.is_variable or self._type.item_shape:
-            raise self._wrong(f"elements of {self._type.name} have no order")
-        return self._type.name, self._type.to_stored(np.asarray(value, self.dtype)).tobytes()
+        if kind.name == "binary" and isinstance(value, bytes):
+            return "binary", bytes(value)
+        if kind.is_variable or kind.dense.shape or kind.dtype.kind == "c":
+            raise self._wrong(f"{value!r:.50} is no bound for elements of {kind.name}")
+        try:
+            return kind.name, kind.to_stored(np.asarray(value, self.dtype)).tobytes()
+        except (TypeError, ValueError, OverflowError) as e:
+            raise self._wrong(f"{value!r:.50} is no bound for elements of {self.dtype}: {e}") from None
 
     # Reading.
 

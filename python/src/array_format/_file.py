@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import operator
 import os
 import warnings
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from . import _columns, _core, _repr
+from ._attributes import JSON_PREFIX
 from ._batch import read_many
 from ._group import Group
 from .errors import AlreadyExistsError, InvalidArgumentError, NotFoundError, PermissionDeniedError
@@ -474,12 +476,14 @@ class File(Group):
 
         Arrays of numbers that have one type share one piece of memory.
         """
+        if isinstance(names, str):
+            raise InvalidArgumentError(f"one name, {names!r}, where a list of names is wanted", file=self._url)
         return read_many(self, list(names))
 
     def attribute_column(self, name: str) -> _columns.Table:
         """One attribute of all arrays and groups that have it: columns ``"name"`` and ``"value"``. Reads no more than that."""
-        names, found = self._handle.attribute_column(name)
-        return _columns.Table({"name": _columns.names(names), "value": _columns.column(found)})
+        names, values = _attribute_column(self._handle, name)
+        return _columns.Table({"name": _columns.names(names), "value": values})
 
     def statistics_table(self) -> _columns.Table:
         """What is known of all arrays: columns ``"name"``, ``"size"``, ``"min"``, ``"max"``, ``"count"``, ``"nulls"``, ``"nans"``."""
@@ -494,8 +498,7 @@ class File(Group):
         names = table["name"].tolist()
         columns = dict(table)
         for name in attributes:
-            of, found = self._handle.attribute_column(name)
-            columns[name] = _columns.aligned(names, of, _columns.column(found))
+            columns[name] = _columns.aligned(names, *_attribute_column(self._handle, name))
         return _columns.Table(columns)
 
     # For writers that share one commit.
@@ -526,6 +529,21 @@ class File(Group):
 
     def __repr__(self) -> str:
         return _repr.file(self)
+
+
+def _attribute_column(handle: _core.Handle, name: str) -> tuple[list[str], np.ndarray]:
+    """The nodes that have an attribute, and its values; among them those that are JSON."""
+    names, found = handle.attribute_column(name)
+    values = _columns.column(found)
+    more, texts = handle.attribute_column(JSON_PREFIX + name)
+    if not more:
+        return names, values
+    together = dict(zip(names, values.tolist() if values.dtype.kind == "T" else values, strict=True))
+    together |= {node: json.loads(text) for node, text in zip(more, _columns.column(texts), strict=True)}
+    column = np.empty(len(together), object)
+    for i, node in enumerate(sorted(together)):
+        column[i] = together[node]
+    return sorted(together), column
 
 
 def _reopen(url: str, mode: str, version: int | None, settings: _Settings) -> File:

@@ -123,12 +123,15 @@ class Group(MutableMapping[str, Any]):
 
     def create_group(self, name: str, *, attrs: Mapping[str, Any] | None = None, exist_ok: bool = False) -> Group:
         """Makes a group; the groups above it need not be there."""
-        path = self._join(name)
-        if path == self._path or name in self:
-            if not exist_ok or self._root._handle.contains(path):
-                raise AlreadyExistsError(f"{path!r} is there already in {self._root.url}", file=self._root.url, array=path)
-        else:
-            self._root._writable().define_group(path)
+        path, there = self._join(name), name in self
+        if there and (not exist_ok or self._root._handle.contains(path)):
+            raise AlreadyExistsError(f"{path!r} is there already in {self._root.url}", file=self._root.url, array=path)
+        if not there or path and self._root.mode != "r":
+            try:  # also of a group that is there for the sake of what is in it: it stays when that goes
+                self._root._writable().define_group(path)
+            except AlreadyExistsError:
+                if not there:
+                    raise
         group = Group(self._root, path)
         group.attrs.update(attrs or {})
         return group

@@ -124,15 +124,21 @@ def table(table: Table) -> str:
     return "\n".join([head, *(f"  {name}: {_values(values)}" for name, values in table.items())])
 
 
+def _texts(values: np.ndarray, count: int) -> list[str]:
+    """The first values as texts; "--" where one is missing."""
+    pairs = zip(np.ma.getdata(values[:count]), np.ma.getmaskarray(values[:count]), strict=True)
+    return ["--" if gone else str(v) for v, gone in pairs]
+
+
 def _values(values: np.ndarray) -> str:
-    shown = ", ".join(str(v) for v in values[:4])
+    shown = ", ".join(_texts(values, 4))
     return f"{values.dtype} [{shown}{', ...' if len(values) > 4 else ''}]"
 
 
 def table_html(table: Table) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in table)
-    shown = range(min(table.num_rows, MOST_ENTRIES))
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(values[i]))}</td>" for values in table.values()) + "</tr>" for i in shown)
-    rest = table.num_rows - len(shown)
+    rows = zip(*(_texts(values, MOST_ENTRIES) for values in table.values()), strict=True)
+    body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)
+    rest = max(table.num_rows - MOST_ENTRIES, 0)
     note = f"<p>{rest} more rows</p>" if rest else ""
     return f"<div><table><tr>{head}</tr>{body}</table>{note}</div>"

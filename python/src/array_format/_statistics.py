@@ -21,7 +21,8 @@ class Statistics:
     Attributes
     ----------
     min, max
-        The least and the greatest value, NaN and nulls apart; `None` if there is none, or none is known.
+        The least and the greatest value, NaN and nulls apart; `None` if there is none, or none is known. NaT is less than all times to
+        the file: where it is among them, the least time is not known.
     size : int or None
         Elements, written or not.
     count : int or None
@@ -50,9 +51,9 @@ def _value(value: tuple[str, Any] | None, kind: ElementType) -> Any:
     if value is None:
         return None
     found = from_file(*value)
-    if kind.hidden is not None and kind.dtype.kind in "Mm":
-        stored = np.asarray(found, kind.stored)
-        return kind.from_stored(stored)[()]
+    if kind.dtype.kind in "Mm":
+        time = kind.from_stored(np.asarray(found, kind.stored))[()]
+        return None if np.isnat(time) else time
     if kind.stored is not None and not isinstance(found, np.generic):
         return kind.stored.base.type(found) if kind.stored.base.kind not in "Mm" else found
     return found
