@@ -248,7 +248,7 @@ def _scalar_name(dtype: np.dtype) -> str:
 def of_values(values: np.ndarray) -> tuple[ElementType, bool]:
     """The element type that holds values, and whether there are nulls among them.
 
-    Objects are looked at: all texts, all bytes, or all one-dimensional arrays of numbers of one type; `None` is null.
+    Objects are looked at: all texts, all bytes, all numbers, or all one-dimensional arrays of numbers of one type; `None` is null.
     """
     nullable = isinstance(values, np.ma.MaskedArray)
     if values.dtype.kind == "T":
@@ -267,9 +267,11 @@ def of_values(values: np.ndarray) -> tuple[ElementType, bool]:
     items = {_item_of(v) for v in some}
     if len(items) == 1 and None not in items:
         return of_file(f"list<{items.pop()}>"), nullable
+    if number := _number_of(some):
+        return number, nullable
     kinds = sorted({type(v).__name__ for v in some})
     raise InvalidArgumentError(
-        f"an array of objects of {', '.join(kinds)}: they have to be all texts, all bytes, or all one-dimensional arrays of one dtype"
+        f"an array of objects of {', '.join(kinds)}: they have to be all texts, all bytes, all numbers, or all one-dimensional arrays of one dtype"
     )
 
 
@@ -314,6 +316,14 @@ def is_null(value: Any) -> bool:
     if isinstance(value, float | np.floating):
         return bool(np.isnan(value))
     return type(value).__name__ in ("NAType", "NaTType")
+
+
+def _number_of(values: list[Any]) -> ElementType | None:
+    """The element type that holds numbers, or times, or booleans."""
+    if len({isinstance(v, bool | np.bool_) for v in values}) != 1 or any(np.ndim(v) for v in values):
+        return None
+    dtype = np.array(values).dtype
+    return of_numpy(dtype) if dtype.kind in "?biufcMm" else None
 
 
 def _item_of(value: Any) -> str | None:

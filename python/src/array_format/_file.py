@@ -243,10 +243,14 @@ class File(Group):
     """
 
     def __init__(self, url: str, mode: str, handle: _core.Handle, settings: _Settings, version: int | None = None) -> None:
-        super().__init__(self, "")
+        self._path = ""
         self._url, self._mode, self._settings, self._fixed = url, mode, settings, version
         self._open: _core.Handle | None = handle
         self._in_transaction = False
+
+    @property
+    def _root(self) -> File:  # type: ignore[override] # not an attribute, which would be a cycle that keeps a file open until it is found
+        return self
 
     @property
     def _handle(self) -> _core.Handle:
