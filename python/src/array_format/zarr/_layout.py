@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -132,6 +133,11 @@ class Layout:
         return self.chunk_shape + self.definition.kind.item_shape
 
     @cached_property
+    def chunk_bytes(self) -> int:
+        """What a chunk takes in memory, about; at least 1."""
+        return max(math.prod(self.full_shape) * self.definition.kind.dtype.itemsize, 1)
+
+    @cached_property
     def grid(self) -> tuple[int, ...]:
         """How many chunks there are on each axis."""
         return tuple(-(-n // c) for n, c in zip(self.shape, self.chunk_shape, strict=True))
@@ -164,29 +170,37 @@ class Layout:
 
 
 def derived(shape: tuple[int, ...], definition: Definition, zarr_format: int) -> dict[str, Any]:
-    """The document that the file's own metadata make."""
+    """The document that the file's own metadata make; of format 2 all but the shape is declared."""
+    items = definition.kind.item_shape
+    if zarr_format == 2:
+        return {"zarr_format": 2, "shape": [*shape, *items]}
+    chunks = definition.chunks or tuple(max(n, 1) for n in shape)
+    return json.loads(_template(definition, chunks)) | {"shape": [*shape, *items]}
+
+
+@lru_cache(1024)
+def _template(definition: Definition, chunks: tuple[int, ...]) -> str:
+    """The same for every shape: arrays are alike."""
     kind = definition.kind
     data_type = _types.to_zarr(kind)
     items = kind.item_shape
     fill = _types.fill_of(kind, definition.nullable, definition.fill, data_type)
-    shape, chunks = shape + items, (definition.chunks or tuple(max(n, 1) for n in shape)) + items
-    if zarr_format == 2:
-        return {"zarr_format": 2, "shape": list(shape)}  # the rest is declared
     codec = VLenUTF8Codec() if isinstance(data_type, VariableLengthUTF8) else BytesCodec(endian="little")
     names = [n or None for n in definition.dims] + [None] * len(items)
     metadata = ArrayV3Metadata(
-        shape=shape,
+        shape=(0,) * len(names),
         data_type=data_type,
-        chunk_grid={"name": "regular", "configuration": {"chunk_shape": chunks}},
+        chunk_grid={"name": "regular", "configuration": {"chunk_shape": chunks + items}},
         chunk_key_encoding={"name": "default", "separator": "/"},
         fill_value=fill,
         codecs=[VLenBytesCodec() if isinstance(data_type, VariableLengthBytes) else codec],
         attributes={},
         dimension_names=names if any(names) else None,
     )
-    found = normal(metadata.to_dict())
-    del found["attributes"]
-    return found | {"fill_value": _types.exact_fill(np.asarray(fill), found["fill_value"])}
+    found = metadata.to_dict()
+    del found["attributes"], found["shape"]
+    found["fill_value"] = _types.exact_fill(np.asarray(fill), found["fill_value"])
+    return json.dumps(found)
 
 
 def parse(document: dict[str, Any]) -> Metadata:
@@ -216,13 +230,6 @@ def of_info(path: str, node: str, info: tuple, hidden: str | None, declared: str
     if "of" in said and said["of"] != definition.signature():
         said = {}  # somebody else has defined another array of this name
     return Layout(path, node, tuple(shape), definition, said)
-
-
-def read(handle: Any, path: str, node: str) -> tuple[tuple, Layout]:
-    """An array of a file, with all that its layout depends on."""
-    info = handle.array(path)
-    hidden, declared = (handle.attribute(path, n)[1] if n in info[8] else None for n in (DTYPE_ATTRIBUTE, DECLARED))
-    return (info[:6], hidden, declared), of_info(path, node, info, hidden, declared)
 
 
 def is_fill(values: np.ndarray, fill: Any) -> np.ndarray:

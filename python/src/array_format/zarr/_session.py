@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import threading
@@ -81,6 +82,8 @@ class Session:
         """Whether other processes may write the file at the same time."""
         self.layouts: dict[str, Any] = {}
         self.encoded: dict[Any, Any] = {}
+        """Shards as bytes, by path and coordinates, of the state that `encoded_state` tells."""
+        self.encoded_state: Any = None
         self.edits = 0
         self._committing, self._refreshing = threading.Lock(), threading.Lock()
         self._log: list[Callable[[], Any]] = []
@@ -94,24 +97,26 @@ class Session:
         """The handle of the file."""
         return self.file._handle
 
-    def change(self, apply: Callable[[], Any], durably: bool) -> Any:
-        """Makes a change; `durably` returns when it is committed.
+    def change(self, apply: Callable[[], Any], durably: bool, single: bool = False) -> None:
+        """Makes a change; `durably` returns when it is committed. Not more than one at once, unless it is a `single` call of the handle.
 
         Changes that come while another commit is under way go into one commit together.
         """
+        if not durably:
+            self._others = True
+            with contextlib.nullcontext() if single else self.lock:
+                apply()
+            with self.lock:
+                self.edits += 1
+            return
         with self.lock:
-            result = apply()
+            apply()
             self.edits += 1
             ticket = self.edits
-            if durably:
-                self._log.append(apply)
-            else:
-                self._others = True
-        if durably:
-            with self._committing:
-                if self._durable < ticket:
-                    self._commit("zarr", redo=True)
-        return result
+            self._log.append(apply)
+        with self._committing:
+            if self._durable < ticket:
+                self._commit("zarr", redo=True)
 
     def commit(self, message: str = "") -> int:
         """Makes what is pending a version, and returns its number."""
@@ -133,7 +138,11 @@ class Session:
         with self.lock:
             del self._log[:entries]
             self._durable = mark
-            self._others = self._others and self.file.has_pending
+            self.settle()
+
+    def settle(self) -> None:
+        """Notices that what others than logged changes had pending has been committed or discarded."""
+        self._others = self._others and self.file.has_pending
 
     def _redo(self, message: str) -> int:
         """The last one to write a key wins, as in every other store: changes are done again on top of what others committed."""

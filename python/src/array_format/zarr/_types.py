@@ -50,11 +50,16 @@ def from_zarr(data_type: ZDType[Any, Any]) -> ElementType:
 
 
 def fill_of(kind: ElementType, nullable: bool, stored: bytes | None, data_type: ZDType[Any, Any]) -> Any:
-    """The fill value that Zarr is told; NaN, NaT or an empty text for an array whose missing elements have no value of their own."""
+    """The fill value that Zarr is told.
+
+    Missing elements that have no value of their own are NaN, NaT, an empty text, the least signed or the largest unsigned integer.
+    """
     if stored is None:
         dtype = data_type.to_native_dtype()
         if nullable and dtype.kind in "fc":
             return dtype.type(np.nan)
+        if nullable and dtype.kind in "iu":
+            return dtype.type(np.iinfo(dtype).min if dtype.kind == "i" else np.iinfo(dtype).max)
         if dtype.kind in "Mm":
             return dtype.type("NaT")
         if kind.is_variable and kind.hidden is None:
