@@ -139,6 +139,15 @@ impl Grid {
         coords.len() == cells.len() && coords.iter().zip(cells).all(|(k, n)| *k < n)
     }
 
+    /// Whether `new` has the cells of this grid, each as it is, and perhaps more: axes became longer, where the last cell was a whole one.
+    pub fn only_grows_at_borders(&self, new: &Self) -> bool {
+        let axes = self.shape.iter().zip(&new.shape).zip(&self.chunk);
+        self.chunk == new.chunk
+            && axes
+                .into_iter()
+                .all(|((old, new), chunk)| old == new || (old < new && old.is_multiple_of(*chunk)))
+    }
+
     /// First element of a cell.
     pub fn origin(&self, coords: &[u64]) -> Vec<u64> {
         coords.iter().zip(&self.chunk).map(|(k, c)| k.saturating_mul(*c)).collect()

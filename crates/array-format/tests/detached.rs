@@ -182,7 +182,7 @@ fn what_cannot_be_detached_stays_pending() {
             match change {
                 0 => file.delete("grid").await.unwrap(),
                 1 => file.rename("grid", "other").await.unwrap(),
-                2 => file.resize("grid", vec![9, 9]).await.unwrap(),
+                2 => file.resize("grid", vec![7, 9]).await.unwrap(),
                 3 => assert!(file.erase_chunk("grid", vec![0, 0]).await.unwrap()),
                 _ => {}
             }
