@@ -172,9 +172,11 @@ class Attributes(MutableMapping[str, Any]):
         return len(self.asdict())
 
     def items(self) -> ItemsView[str, Any]:
+        """Names and values, read at once."""
         return self.asdict().items()
 
     def values(self) -> ValuesView[Any]:
+        """The values, read at once."""
         return self.asdict().values()
 
     def __repr__(self) -> str:

@@ -43,6 +43,7 @@ class Statistics:
 
     @classmethod
     def of(cls, known: _Known, size: int | None, kind: ElementType) -> Statistics:
+        """What the library knows of elements of a type."""
         low, high, count, nulls, nans, loose = known
         return cls(_value(low, kind), _value(high, kind), size, count, nulls, nans, not loose)
 
