@@ -38,10 +38,23 @@ def dataset(
     if concern:
         decoded, attributes, coordinates = conventions.decode_cf_variables(concern, dict(attributes), **decoding)
         variables = {name: decoded.get(name, v) for name, v in variables.items()} if concern is not variables else decoded
-    data, coords = {}, {}
-    for name, variable in variables.items():
-        (coords if name in coordinates or variable.dims == (name,) else data)[name] = variable
-    return xr.Dataset(data, coords=xr.Coordinates(coords, indexes={}), attrs=attributes)
+    return _put_together(variables, coordinates, dict(attributes))
+
+
+def _put_together(variables: Mapping[str, xr.Variable], coordinates: set[Any], attributes: dict[str, Any]) -> xr.Dataset:
+    direct = getattr(xr.Dataset, "_construct_direct", None)
+    dims: dict[Any, int] = {}
+    for variable in variables.values():
+        for dim, length in zip(variable.dims, variable.shape, strict=True):
+            if dims.setdefault(dim, length) != length:
+                direct = None  # whose lengths differ: xarray's own error says it best
+    coordinates = {name for name in variables if name in coordinates or name in dims}
+    if direct is None:
+        data = {name: v for name, v in variables.items() if name not in coordinates}
+        coords = {name: v for name, v in variables.items() if name in coordinates}
+        return xr.Dataset(data, coords=xr.Coordinates(coords, indexes={}), attrs=attributes)
+    # What the public constructor makes of variables that nobody else has, without looking for what it could merge.
+    return direct(dict(variables), coordinates, dims=dims, attrs=attributes, indexes={})
 
 
 def _is_of_others(variable: xr.Variable) -> bool:
