@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import ml_dtypes
@@ -404,6 +405,21 @@ def test_objects_of_several_kinds_are_refused(memory: str, data: list) -> None:
     file = af.open(memory, "w")
     with pytest.raises(af.InvalidArgumentError):
         file["a"] = np.array(data, object)
+    file.discard()
+
+
+def test_objects_that_are_numbers_or_times(memory: str) -> None:
+    file = af.open(memory, "w")
+    day = datetime.datetime(2020, 1, 2, 3, 4, 5, 6)
+    for data, dtype in ([1, None], "i8"), ([1.5, 2], "f8"), ([True, None], "?"), ([day, None], "M8[us]"), ([day.date()], "M8[us]"):
+        array = file.create_array("a", np.array(data, object), overwrite=True)
+        assert array.dtype == dtype and array.nullable == (None in data)
+        assert array[0] == np.array(data[0], dtype) and (array[1] is np.ma.masked if None in data else True)
+    for data in ([True, 1], [day.replace(tzinfo=datetime.UTC)], [day, 1]):
+        with pytest.raises(af.InvalidArgumentError):
+            file["b"] = np.array(data, object)
+    with pytest.raises(af.InvalidArgumentError, match="list<f64>"):
+        file["b"] = [[1], [1, 2]]
     file.discard()
 
 

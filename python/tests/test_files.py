@@ -115,6 +115,49 @@ def test_growing(path: str) -> None:
     file.discard()
 
 
+def test_several_objects_for_one_array_see_the_same(path: str) -> None:
+    file = af.open(path, "w")
+    one = file.create_array("a", [1, 2])
+    other = file["a"]
+    one.append([3])
+    other.append([4])
+    one.append([5])
+    assert one[...].tolist() == other[...].tolist() == [1, 2, 3, 4, 5] and other.shape == (5,) and len(other) == 5
+    file.create_array("a", np.array([1.5, 2.5], "f4"), overwrite=True, fill_value=7)
+    assert one[...].tolist() == [1.5, 2.5] and one.fill_value == 7
+    one[0], other.oindex[[1]] = 8.5, 9
+    assert one[...].tolist() == [8.5, 9.0]
+    file.commit()
+    one.resize(1)
+    file.discard()
+    assert other[...].tolist() == [8.5, 9.0]
+    with af.open(path, "r+") as somebody:
+        somebody["a"].resize(5)
+    file.refresh()
+    assert one[...].tolist() == [8.5, 9.0, 7.0, 7.0, 7.0]
+    del file["a"]
+    assert one.shape == (5,) and repr(one)
+    for use in (lambda: one[...], lambda: one.__setitem__(0, 1), lambda: one.append([1]), lambda: one.oindex[[0]]):
+        with pytest.raises(af.NotFoundError):
+            use()
+    file.discard()
+
+
+def test_replacing_by_name(path: str) -> None:
+    file = af.open(path, "w")
+    file["a"] = [1, 2]
+    file["a"] = np.ma.MaskedArray([1, 2], [True, False])
+    assert file["a"].nullable and file["a"][...].tolist() == [None, 2]
+    file["a"] = [3, 4]
+    assert file["a"].nullable and file["a"][...].tolist() == [3, 4]
+    file["a"] = ["x"]
+    assert file["a"].element_type == "string" and file["a"].shape == (1,)
+    file["g/b"] = 1
+    with pytest.raises(af.ArrayFormatError):
+        file["g"] = [1]
+    file.discard()
+
+
 def test_files_arrays_and_groups_are_pickled(path: str) -> None:
     with af.open(path, "w") as file:
         file["g/a"] = [1, 2]

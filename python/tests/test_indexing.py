@@ -328,3 +328,21 @@ def test_an_array_is_assigned_from_another_array() -> None:
     file["three"] = two
     assert file["three"][...].tolist() == [[0, 0, 0, 0], [0, 1, 2, 3]]
     file.discard()
+
+
+def test_steps_over_an_array_that_is_larger_than_memory() -> None:
+    file = af.open("memory://indexing/huge.af", "w")
+    array = file.create_array("a", shape=(2**40, 2), dtype="f4", chunks=(2**16, 2))
+    array[:: 2**39, 1] = [5, 6]
+    array[-1 :: -(2**39), 0] = [8, 9]
+    assert array[:: 2**39].tolist() == [[0, 5], [0, 6]] and array[-1, 0] == 8 and array[2**39 - 1, 0] == 9
+    assert array.oindex[[-1, 2**39]].tolist() == [[8, 0], [0, 6]] and array.vindex[[2**39], [1]].tolist() == [6]
+    assert array.stats.count <= 2**20
+    file.discard()
+
+
+def test_ranges_are_lists() -> None:
+    file = af.open("memory://indexing/range.af", "w")
+    array = file.create_array("a", np.arange(10))
+    assert array[range(8, 2, -3)].tolist() == [8, 5] and array.oindex[range(2)].tolist() == [0, 1]
+    file.discard()

@@ -6,6 +6,7 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from . import _repr
 from ._attributes import Attributes
 from ._dtypes import DTYPE_ATTRIBUTE, STRING, ElementType, as_array, exact_cast, is_null, of_file
 from ._statistics import Statistics
-from .errors import InvalidArgumentError
+from .errors import InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
     from ._core import _Info
@@ -53,9 +54,16 @@ class Array:
             hidden = found[1] if found is not None else None
         self._type: ElementType = of_file(name, hidden)
         self._fill = fill
+        self.__dict__.pop("_cached_fill", None)
+        self._seen = self._file._changes
 
     def _reload(self) -> None:
         self._set(self._file._handle.array(self._path))
+
+    def _sync(self) -> None:
+        """Looks again after any change through this file: another object for the same array may have resized or replaced it."""
+        if self._seen != self._file._changes:
+            self._reload()
 
     def _wrong(self, what: str) -> InvalidArgumentError:
         url = self._file.url
@@ -98,6 +106,9 @@ class Array:
     @property
     def shape(self) -> tuple[int, ...]:
         """Elements on each axis."""
+        if not self._file.closed:
+            with suppress(NotFoundError):  # it tells what it was, once it is deleted
+                self._sync()
         return self._shape
 
     @property
@@ -162,12 +173,12 @@ class Array:
     @property
     def ndim(self) -> int:
         """The number of axes."""
-        return len(self._shape)
+        return len(self.shape)
 
     @property
     def size(self) -> int:
         """The number of elements."""
-        return math.prod(self._shape)
+        return math.prod(self.shape)
 
     @property
     def itemsize(self) -> int:
@@ -213,6 +224,7 @@ class Array:
     # Reading.
 
     def __getitem__(self, key: Any) -> Any:
+        self._sync()
         axes = key if isinstance(key, tuple) else (key,)
         fancy = [k for k in axes if indexing.is_fancy(k)]
         if not fancy:
@@ -282,6 +294,7 @@ class Array:
         return self._chunks or tuple(max(n, 1) for n in self._shape)
 
     def _orthogonal(self, key: Any) -> Any:
+        self._sync()
         axes, count, boxes = indexing.orthogonal(key, self._shape, self._chunk_shape(), self.itemsize)
         values, mask = self._empty(count)
 
@@ -297,6 +310,7 @@ class Array:
         return _masked(result, mask[drop], len(self._type.item_shape)) if mask is not None else result
 
     def _points(self, key: Any) -> Any:
+        self._sync()
         coords, shape = indexing.points(key, self._shape)
         values, mask = self._empty((coords.shape[1],))
 
@@ -324,13 +338,13 @@ class Array:
         return np.asarray(values, dtype)
 
     def __len__(self) -> int:
-        if not self._shape:
+        if not self.shape:
             raise TypeError("len() of unsized object")
         return self._shape[0]
 
     def __iter__(self) -> Iterator[Any]:
         """Its subarrays along the first axis, read a chunk's worth at a time."""
-        if not self._shape:
+        if not self.shape:
             raise TypeError("iteration over a 0-d array")
         length = self._chunk_shape()[0]
         for start in range(0, self._shape[0], length):
@@ -351,6 +365,7 @@ class Array:
     # Writing.
 
     def __setitem__(self, key: Any, values: Any) -> None:
+        self._sync()
         axes = key if isinstance(key, tuple) else (key,)
         if any(indexing.is_fancy(k) for k in axes):
             if len(axes) == 1 and np.asarray(key).dtype == bool and np.ndim(key) == self.ndim and self.ndim != 1:
@@ -374,7 +389,11 @@ class Array:
         if not sel.strided:
             self._write(sel.start, region, region_mask)
             return
-        # Elements that are skipped keep what they are.
+        # Elements that are skipped keep what they are; of a large region, only chunks that hold some of the others are read.
+        if math.prod((r.count - 1) * r.step + 1 for r in sel.runs) * self.itemsize > indexing.BOX_BYTES:
+            lists = [r.start + r.step * np.arange(r.count) for r in sel.runs]
+            self._update_boxes(indexing.boxes(lists, self._chunk_shape(), self.itemsize), region, region_mask)
+            return
         whole = [(r.count - 1) * r.step + 1 for r in sel.runs]
         every = tuple(slice(None, None, r.step) for r in sel.runs)
         self._update(sel.start, whole, every, region, region_mask)
@@ -506,17 +525,22 @@ class Array:
         raise self._wrong(f"an element {value!r:.50} for an array of {kind}")
 
     def _set_orthogonal(self, key: Any, values: Any) -> None:
+        self._sync()
         axes, count, boxes = indexing.orthogonal(key, self._shape, self._chunk_shape(), self.itemsize)
         kept = [i for i, a in enumerate(axes) if not (isinstance(a, indexing.Run) and a.drop)]
         given, mask = self._spread(*self._given(values), tuple(count[i] for i in kept))
         dropped = tuple(i for i in range(self.ndim) if i not in kept)
         given = np.expand_dims(given, dropped)
         mask = None if mask is None else np.expand_dims(mask, dropped)
+        self._update_boxes(boxes, given, mask)
+
+    def _update_boxes(self, boxes: Iterable[indexing.Box], values: np.ndarray, mask: np.ndarray | None) -> None:
         for box in boxes:
             place = np.ix_(*box.place)
-            self._update(box.start, box.shape, np.ix_(*box.pick), given[place], None if mask is None else mask[place])
+            self._update(box.start, box.shape, np.ix_(*box.pick), values[place], None if mask is None else mask[place])
 
     def _set_points(self, key: Any, values: Any) -> None:
+        self._sync()
         coords, shape = indexing.points(key, self._shape)
         given, mask = self._spread(*self._given(values), shape)
         given = given.reshape((coords.shape[1], *self._type.item_shape))
@@ -542,6 +566,8 @@ class Array:
 
         Whole chunks are written without reading anything; the last one is read if it was not full.
         """
+        self._file._writable()
+        self._sync()
         if not -self.ndim <= axis < self.ndim:
             raise self._wrong(f"axis {axis} of an array of {self.ndim} axes")
         axis %= self.ndim

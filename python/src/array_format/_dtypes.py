@@ -8,6 +8,7 @@ the file does not have.
 from __future__ import annotations
 
 import ast
+import datetime
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -322,7 +323,10 @@ def _number_of(values: list[Any]) -> ElementType | None:
     """The element type that holds numbers, or times, or booleans."""
     if len({isinstance(v, bool | np.bool_) for v in values}) != 1 or any(np.ndim(v) for v in values):
         return None
-    dtype = np.array(values).dtype
+    times = {"M8[us]": (datetime.date, datetime.datetime), "m8[us]": (datetime.timedelta,)}
+    # Of these types exactly: those of pandas have nanoseconds.
+    found = [name for name, types in times.items() if all(type(v) in types and getattr(v, "tzinfo", None) is None for v in values)]
+    dtype = np.array(values, *found).dtype
     return of_numpy(dtype) if dtype.kind in "?biufcMm" else None
 
 

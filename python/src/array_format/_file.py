@@ -247,6 +247,7 @@ class File(Group):
         self._url, self._mode, self._settings, self._fixed = url, mode, settings, version
         self._open: _core.Handle | None = handle
         self._in_transaction = False
+        self._changes = 0
 
     @property
     def _root(self) -> File:  # type: ignore[override] # not an attribute, which would be a cycle that keeps a file open until it is found
@@ -261,6 +262,7 @@ class File(Group):
     def _writable(self) -> _core.Handle:
         if self._mode == "r":
             raise PermissionDeniedError(f"{self._url} was opened to read: open it with mode 'r+'", file=self._url)
+        self._changes += 1  # arrays look again what they are
         return self._handle
 
     # Opening and closing.
@@ -340,8 +342,9 @@ class File(Group):
     def refresh(self) -> bool:
         """Goes to the newest version, keeping pending changes, and returns whether there was a newer one.
 
-        Arrays that were got before keep the shape and type that they had: get them anew.
+        Arrays that were got before are what they are in that version.
         """
+        self._changes += 1
         return self._handle.refresh()
 
     @contextmanager

@@ -259,9 +259,9 @@ class Group(MutableMapping[str, Any]):
             return
         if self._root._handle.contains(path):
             array = self[name]
-            kind, _, data = _element_type(values, None)
+            kind, null, data = _element_type(values, None)
             assert data is not None
-            if kind == array._type and data.shape == array.shape + kind.item_shape:
+            if kind == array._type and null <= array.nullable and data.shape == array.shape + kind.item_shape:
                 array[...] = data  # as it was defined
                 return
             kept = {"dims": array.dims} if len(array.dims) == data.ndim - len(kind.item_shape) else {}
@@ -328,7 +328,10 @@ def _element_type(data: Any, dtype: Any) -> tuple[ElementType, bool, np.ndarray 
     elif isinstance(data, np.ndarray):  # masked ones too
         array = data
     else:
-        array = as_array(data, given) if given is not None else np.asanyarray(data)
+        try:
+            array = as_array(data, given) if given is not None else np.asanyarray(data)
+        except ValueError as e:
+            raise InvalidArgumentError(f'data of no shape: {e}. For lists of varying length say dtype="list<f64>"') from None
         if array.dtype.kind == "U" and given is None:
             array = array.astype(object)  # the width of the longest text of a list means nothing
     found, null = (given, isinstance(array, np.ma.MaskedArray)) if given is not None else of_values(array)

@@ -79,7 +79,7 @@ class Basic:
 
 def is_fancy(key: Any) -> bool:
     """Whether one part of an index selects by integers or booleans in an array or list."""
-    return isinstance(key, list) or (isinstance(key, np.ndarray) and (key.ndim > 0 or key.dtype == bool)) or isinstance(key, bool | np.bool_)
+    return isinstance(key, list | range) or (isinstance(key, np.ndarray) and (key.ndim > 0 or key.dtype == bool)) or isinstance(key, bool | np.bool_)
 
 
 def expand(key: Any, ndim: int, *, newaxes: bool = True) -> tuple[list[Any], tuple[int, ...]]:
@@ -197,8 +197,11 @@ def orthogonal(
     axes = [integers(p, n, i) for i, (p, n) in enumerate(zip(parts, shape, strict=True))]
     lists = [a if isinstance(a, np.ndarray) else _indices(a) for a in axes]
     count = tuple(len(a) for a in lists)
-    if 0 in count:
-        return axes, count, iter(())
+    return axes, count, boxes(lists, chunks, itemsize) if 0 not in count else iter(())
+
+
+def boxes(lists: list[np.ndarray], chunks: tuple[int, ...], itemsize: int) -> Iterator[Box]:
+    """The boxes that hold the elements of an orthogonal selection, none of them empty."""
     # An axis is cut where a box would hold more than it should, at a chunk's border.
     clusters, room = [], max(BOX_BYTES // max(itemsize, 1), 1)
     for indices, chunk in zip(reversed(lists), reversed(chunks), strict=True):
@@ -207,7 +210,7 @@ def orthogonal(
         clusters.append(found)
         room = max(room // max(length for _, length, _, _ in found), 1)
     clusters.reverse()
-    return axes, count, (_box(c) for c in itertools.product(*clusters))
+    return (_box(c) for c in itertools.product(*clusters))
 
 
 def _indices(run: Run) -> np.ndarray:
