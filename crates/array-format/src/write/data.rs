@@ -318,7 +318,7 @@ impl ArrayFile {
     }
 
     /// Makes a chunk, named by its grid coordinates, what it was before anything was written to it: its elements read as the fill value and take no
-    /// space. Returns whether it had been written.
+    /// space. Returns whether it had been written. To other writers the array has another definition then, as after a [`resize`](Self::resize).
     ///
     /// # Errors
     /// `NotFound`; `InvalidArgument` for a group, and for coordinates that are not in the array's grid.
@@ -331,8 +331,8 @@ impl ArrayFile {
         self.stage(name).await?;
         self.edit(|p| {
             let staged = staged_mut(p, name)?;
-            // The chunk of an array that has one cell stands in its row, and leaves nothing behind there that another writer could notice.
-            staged.redefined |= grid(&staged.node).is_some_and(|g| g.is_single());
+            // An erased chunk may leave no row behind that another writer could notice; that the array changed, its own row tells.
+            staged.redefined = true;
             let id = staged.node.id;
             p.put_chunks(id, [(coords, StagedChunk::Erased)]);
             Ok(())

@@ -221,7 +221,11 @@ fn an_erased_chunk_is_as_if_it_had_never_been_written() {
         assert!(file.usage().live_bytes < live);
         assert_whole(&file).await;
 
-        // Somebody who did not know of it can write the other chunks, and no erased one.
+        // Somebody who did not know of it has to look first.
+        other.write_array("grid", vec![0], array![7, 8].into_dyn().view()).await.unwrap();
+        assert_eq!(other.flush().await.unwrap_err().kind(), ErrorKind::Conflict);
+        other.discard().await.unwrap();
+        other.refresh().await.unwrap();
         other.write_array("grid", vec![0], array![7, 8].into_dyn().view()).await.unwrap();
         other.flush().await.unwrap();
         assert_eq!(
