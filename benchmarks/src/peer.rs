@@ -1,6 +1,7 @@
 //! What every peer does, in its own way.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
@@ -49,6 +50,16 @@ pub trait Peer: Sync {
         bail!("not possible with {}", self.name())
     }
 
+    /// A volume behind a network where every request takes `latency`, uncompressed.
+    fn far_volume(&self, _volume: &Volume, _latency: Duration) -> Result<Box<dyn FarVolume>> {
+        bail!("not possible with {}", self.name())
+    }
+
+    /// What `write_profiles` wrote, to be committed to: on the disk with all its syncs, or a copy in memory that has none.
+    fn open_catalogue(&self, _dir: &Path, _on_disk: bool) -> Result<Box<dyn Catalogue>> {
+        bail!("not possible with {}", self.name())
+    }
+
     /// Commits of one 100 x 100 f32 chunk each, into an array of `commits` chunks along the first axis.
     fn updates(&self, _dir: &Path, _commits: usize) -> Result<Box<dyn Updates>> {
         bail!("not possible with {}", self.name())
@@ -64,6 +75,27 @@ pub trait OpenVolume: Sync {
     fn read_alone(&self, start: [u64; 3], shape: [u64; 3]) -> Result<Values> {
         self.read(start, shape)
     }
+}
+
+/// A volume behind a network.
+pub trait FarVolume {
+    /// Finds what reading needs, before the first of it.
+    fn open(&mut self) -> Result<()>;
+
+    /// As [`OpenVolume::read`].
+    fn read(&self, start: [u64; 3], shape: [u64; 3]) -> Result<Values>;
+
+    /// Requests so far.
+    fn requests(&self) -> u64;
+}
+
+/// A file of many arrays.
+pub trait Catalogue {
+    /// Adds an array of 16,384 f32 in one chunk, and commits.
+    fn add(&mut self, name: &str, values: &[f32]) -> Result<()>;
+
+    /// Bytes that were read and written so far, beside the values that were added.
+    fn traffic(&self) -> Result<(u64, u64)>;
 }
 
 /// Profiles that are open for reading.

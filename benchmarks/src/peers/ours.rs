@@ -1,17 +1,21 @@
 //! array-format as it is in this repository.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use array_format::blocking::wait;
+use array_format::storage::{FinishMode, InMemoryStorage, Storage};
 use array_format::{
-    ArrayDefinition, ArrayFile, DType, FileConfig, Lz4Codec, NoCompression, Scalar, Snapshot, Statistics,
-    Value, ZstdCodec,
+    ArrayDefinition, ArrayFile, DType, FileConfig, Lz4Codec, NoCompression, ObjectId, Scalar, Snapshot,
+    Statistics, Value, ZstdCodec,
 };
+use array_format_testkit::CountingStorage;
 use ndarray::{ArrayD, ArrayView, IxDyn};
 
 use crate::data::{Attribute, Profiles, Values, Volume};
-use crate::peer::{Compression, OpenProfiles, OpenVolume, Peer, Updates};
+use crate::peer::{Catalogue, Compression, FarVolume, OpenProfiles, OpenVolume, Peer, Updates};
 
 pub struct Ours;
 
@@ -108,6 +112,32 @@ impl Peer for Ours {
         Ok(sum)
     }
 
+    fn far_volume(&self, volume: &Volume, latency: Duration) -> Result<Box<dyn FarVolume>> {
+        let Values::F32(values) = &volume.values else { bail!("not possible with other types") };
+        let store = InMemoryStorage::new();
+        let mut file = wait(ArrayFile::create(store.clone(), FILE, config(Compression::None)))?;
+        let definition = ArrayDefinition::new::<f32>(names(3), volume.shape.to_vec());
+        file.define(ARRAY, definition.chunk_shape(volume.chunk.to_vec()))?;
+        let dims = IxDyn(&volume.shape.map(|n| n as usize));
+        wait(file.write_array(ARRAY, vec![], ArrayView::from_shape(dims, values)?))?;
+        wait(file.flush())?;
+        let store = CountingStorage::new(Arc::new(store)).with_latency(latency);
+        Ok(Box::new(Far { store, snapshot: None }))
+    }
+
+    fn open_catalogue(&self, dir: &Path, on_disk: bool) -> Result<Box<dyn Catalogue>> {
+        let file = match on_disk {
+            true => wait(ArrayFile::open_path(dir.join(FILE), FileConfig::default()))?,
+            false => {
+                let store: Arc<dyn Storage> = Arc::new(InMemoryStorage::new());
+                let bytes = std::fs::read(dir.join(FILE))?;
+                wait(store.put(FILE, bytes.into(), FinishMode::Create))?;
+                wait(ArrayFile::open(store, FILE, FileConfig::default()))?
+            }
+        };
+        Ok(Box::new(Many { file, layer_bytes: 0, chunk_bytes: 0 }))
+    }
+
     fn updates(&self, dir: &Path, commits: usize) -> Result<Box<dyn Updates>> {
         let path = dir.join(FILE);
         let mut file = wait(ArrayFile::create_path(&path, FileConfig::default()))?;
@@ -174,6 +204,56 @@ impl OpenProfiles for OpenP {
             _ => 0.0,
         };
         Ok(statistics.iter().map(|(_, s)| maximum(&s)).sum())
+    }
+}
+
+struct Far {
+    store: CountingStorage,
+    snapshot: Option<Snapshot>,
+}
+
+impl FarVolume for Far {
+    fn open(&mut self) -> Result<()> {
+        let store: Arc<dyn Storage> = Arc::new(self.store.clone());
+        let file = wait(ArrayFile::open(store, FILE, FileConfig::default()))?;
+        let snapshot = file.snapshot();
+        wait(snapshot.array(ARRAY))?;
+        self.snapshot = Some(snapshot);
+        Ok(())
+    }
+
+    fn read(&self, start: [u64; 3], shape: [u64; 3]) -> Result<Values> {
+        let snapshot = self.snapshot.as_ref().context("not open")?;
+        let all = wait(snapshot.read_array::<f32>(ARRAY, start.to_vec(), shape.to_vec()))?;
+        Ok(Values::F32(flat(all)))
+    }
+
+    fn requests(&self) -> u64 {
+        self.store.counts().requests()
+    }
+}
+
+struct Many {
+    file: ArrayFile,
+    layer_bytes: u64,
+    chunk_bytes: u64,
+}
+
+impl Catalogue for Many {
+    fn add(&mut self, name: &str, values: &[f32]) -> Result<()> {
+        self.file.define_array::<f32>(name, vec!["n".into()], vec![values.len() as u64], None, None)?;
+        let view = ArrayView::from_shape(IxDyn(&[values.len()]), values)?;
+        wait(self.file.write_array(name, vec![], view))?;
+        wait(self.file.flush())?;
+        let own = self.file.footer().object(ObjectId::Layer(self.file.version())).cloned();
+        let own = own.context("a commit has a layer")?;
+        self.layer_bytes += own.object_bytes;
+        self.chunk_bytes += own.stored_bytes;
+        Ok(())
+    }
+
+    fn traffic(&self) -> Result<(u64, u64)> {
+        Ok((self.file.counters().bytes, self.layer_bytes - self.chunk_bytes))
     }
 }
 

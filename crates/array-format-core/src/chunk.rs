@@ -101,6 +101,11 @@ pub fn split_mask<'a>(
     Ok((values, Some(mask)))
 }
 
+/// Whether the values of a chunk in an unframed block lie there as they do in memory.
+pub fn is_plain(schema: &ArraySchema) -> bool {
+    schema.filters.is_empty() && schema.dtype.item() != Some(Scalar::Bool)
+}
+
 /// Decodes the values of a type of fixed size straight into `raw`, which has exactly their size.
 ///
 /// # Errors

@@ -4,9 +4,8 @@ use std::ops::Range;
 
 use crate::buffer::{Elements, Values};
 use crate::checksum::{checksum, verify};
-use crate::chunk::{decode_fixed, mask_bytes, unpack_mask};
-use crate::codec::CompressionCodec;
-use crate::codec::encode_filters;
+use crate::chunk::{decode_fixed, is_plain, mask_bytes, unpack_mask};
+use crate::codec::{CompressionCodec, NO_COMPRESSION_ID, encode_filters};
 use crate::cursor::Cursor;
 use crate::error::{Error, Result};
 use crate::format::constants::MAX_FRAME_BYTES;
@@ -190,6 +189,31 @@ impl Frame {
         Ok(filtered)
     }
 
+    /// Whether the codec makes the raw values, and nothing is left to be done.
+    fn is_plain(&self, schema: &ArraySchema) -> bool {
+        is_plain(schema) && u64::from(self.filtered_bytes) == self.raw.end - self.raw.start
+    }
+
+    /// The raw values, checked, if they are stored as they are; `codec` is the id of the block's.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn stored_raw<'s>(
+        &self,
+        schema: &ArraySchema,
+        codec: u32,
+        stored: &'s [u8],
+    ) -> Result<Option<&'s [u8]>> {
+        if codec != NO_COMPRESSION_ID
+            || !self.is_plain(schema)
+            || stored.len() != self.filtered_bytes as usize
+        {
+            return Ok(None);
+        }
+        verify(stored, self.checksum, "a frame of a block")?;
+        Ok(Some(stored))
+    }
+
     /// Checks and decodes the frame into `raw`, which has the length of [`Frame::raw`].
     ///
     /// # Errors
@@ -202,8 +226,7 @@ impl Frame {
         stored: &[u8],
         raw: &mut [u8],
     ) -> Result<()> {
-        let bools = schema.dtype.item() == Some(crate::dtype::Scalar::Bool);
-        if schema.filters.is_empty() && !bools && u64::from(self.filtered_bytes) == raw.len() as u64 {
+        if self.is_plain(schema) && self.raw.end - self.raw.start == raw.len() as u64 {
             verify(stored, self.checksum, "a frame of a block")?;
             codec.decompress(params, stored, raw)?;
             return Ok(());

@@ -266,6 +266,16 @@ impl Overlap {
         CopyPlan::new(&self.count, (&self.cell, &self.in_cell, &self.step), (&self.count, &zeros, &ones))
     }
 
+    /// Some of its rows: those of these numbers along `axis`.
+    #[must_use]
+    pub fn rows(&self, axis: usize, rows: Range<u64>) -> Self {
+        let mut part = self.clone();
+        part.in_cell[axis] += rows.start * self.step[axis];
+        part.in_region[axis] += rows.start;
+        part.count[axis] = rows.end - rows.start;
+        part
+    }
+
     /// The elements of the cell's box, in row-major order, that are needed.
     pub fn span(&self) -> Range<u64> {
         let strides = strides(&self.cell);
@@ -317,6 +327,12 @@ impl CopyPlan {
             axes.pop();
         }
         Self { axes, source, target, run }
+    }
+
+    /// Source element, target element and number of elements, if all of them are one run.
+    pub fn one_run(&self) -> Option<(usize, usize, usize)> {
+        let one = self.axes.iter().all(|(n, _, _)| *n == 1);
+        one.then_some((self.source as usize, self.target as usize, self.run as usize))
     }
 
     /// Calls `copy(source element, target element, elements in a row)` for every run.

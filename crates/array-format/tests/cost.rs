@@ -177,3 +177,46 @@ fn blocks_are_fetched_together_and_decoded_once() {
         assert_eq!(file.counters().decoded_blocks, blocks, "all from the cache");
     });
 }
+
+#[test]
+fn a_new_chunk_of_64_kib_costs_itself_and_a_few_pages_of_the_index() {
+    block_on(async {
+        let store = InMemoryStorage::default();
+        let mut file = ArrayFile::create(store.clone(), "c.af", FileConfig::default()).await.unwrap();
+        profiles(&mut file, 20_000).await;
+        file.flush().await.unwrap();
+        let (counting, storage) = counted(&store);
+        let mut file = ArrayFile::open(storage, "c.af", FileConfig::new(NoCompression)).await.unwrap();
+        counting.reset();
+        file.define_array::<f32>("profile/0010000/NEW", vec!["n".into()], vec![16_384], None, None).unwrap();
+        let chunk = Array::from_shape_fn(16_384, |i| random(i as u64) as f32).into_dyn();
+        file.write_array("profile/0010000/NEW", vec![], chunk.view()).await.unwrap();
+        file.flush().await.unwrap();
+        let c = counting.counts();
+        println!("one chunk into 20,000 arrays: {c:?}");
+        assert!(c.reads <= 3, "{} index pages", c.reads);
+        assert!(c.bytes_written <= (64 << 10) + (256 << 10), "{} bytes", c.bytes_written);
+    });
+}
+
+#[test]
+fn blocks_that_lie_apart_are_all_asked_for_at_once() {
+    block_on(async {
+        let store = InMemoryStorage::default();
+        let mut file =
+            ArrayFile::create(store.clone(), "r.af", FileConfig::new(NoCompression)).await.unwrap();
+        let names = ["t", "x"].map(String::from).to_vec();
+        file.define_array::<f32>("r", names, vec![32, 65_536], Some(vec![1, 16_384]), None).unwrap();
+        let data = Array::from_shape_fn((32, 65_536), |(t, x)| (t * x) as f32).into_dyn();
+        file.write_array("r", vec![], data.view()).await.unwrap();
+        file.flush().await.unwrap();
+        let (counting, storage) = counted(&store);
+        let file = ArrayFile::open(storage, "r.af", FileConfig::default()).await.unwrap();
+        counting.reset();
+        let part = file.read_array::<f32>("r", vec![0, 0], vec![32, 16_384]).await.unwrap();
+        assert_eq!(part[[31, 9]], 31.0 * 9.0);
+        let c = counting.counts();
+        println!("32 blocks: {c:?}");
+        assert_eq!((c.requests(), c.depth), (32, 1), "{c:?}");
+    });
+}

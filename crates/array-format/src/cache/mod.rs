@@ -18,11 +18,15 @@ use array_format_core::format::statistics::StatisticsPage;
 use array_format_core::format::trailer::Id;
 use array_format_core::{Error, Result};
 use bytes::Bytes;
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 /// What the cache holds when nothing else is asked for.
 const CAPACITY_BYTES: u64 = 256 << 20;
+
+/// A part of the cache that is locked and filled alone holds at least this. Smaller parts fill unevenly, so that some forget while others have
+/// room; and blocks that are large beside a part would never be kept.
+const SHARD_BYTES: u64 = 128 << 20;
 
 /// Which bytes. The write id belongs to one write of one object, so that no two files, versions or stores mix, also
 /// if they stand at the same path; the checksum guards against a caller who hands out the same id twice.
@@ -89,8 +93,25 @@ impl DeltaCache {
     /// A cache of at most `capacity_bytes`, about.
     pub fn new(capacity_bytes: u64) -> Self {
         let items = usize::try_from(capacity_bytes / (32 << 10)).unwrap_or(1 << 20).clamp(16, 1 << 20);
+        let shards = usize::try_from(capacity_bytes / SHARD_BYTES).unwrap_or(usize::MAX);
+        let most = rayon::current_num_threads().saturating_mul(4);
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity(items)
+            .weight_capacity(capacity_bytes)
+            .shards(shards.clamp(1, most))
+            .build();
+        let cache = match options {
+            Ok(options) => Cache::with_options(
+                options,
+                Weight,
+                DefaultHashBuilder::default(),
+                DefaultLifecycle::default(),
+            ),
+            // It misses none of what it needs.
+            Err(_) => Cache::with_weighter(items, capacity_bytes, Weight),
+        };
         Self {
-            cache: Arc::new(Cache::with_weighter(items, capacity_bytes, Weight)),
+            cache: Arc::new(cache),
             #[cfg(feature = "disk-cache")]
             disk: None,
         }
@@ -191,5 +212,25 @@ impl fmt::Debug for DeltaCache {
             .field("used_bytes", &self.used_bytes())
             .field("capacity_bytes", &self.cache.capacity())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(offset: u64) -> Key {
+        let (object, stored_bytes) = (ObjectId::Layer(1), 1);
+        Key { write_id: [7; 16], object, offset, stored_bytes, checksum: 1, fingerprint: 0, frame: 0 }
+    }
+
+    #[test]
+    fn what_fits_stays_also_if_it_comes_in_large_pieces() {
+        let cache = DeltaCache::new(64 << 20);
+        let pieces = 60;
+        for i in 0..pieces {
+            cache.insert(key(i), Cached::Block(vec![0; 1 << 20].into()));
+        }
+        assert!((0..pieces).all(|i| cache.get(&key(i)).is_some()));
     }
 }

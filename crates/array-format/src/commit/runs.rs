@@ -11,7 +11,7 @@ use crate::index::scan::KeyRange;
 use crate::write::sink::LayerSink;
 
 /// A newest run of at most so many rows is merged with every commit: what a small commit writes again.
-const FRESH_RUN_ROWS: u64 = 512;
+const FRESH_RUN_ROWS: u64 = 256;
 /// A newest run that grew beyond that is merged with the next ones once, up to this.
 const SMALL_RUN_BYTES: u64 = 128 << 10;
 /// A large commit takes in runs up to twice as large as what they are merged with, up to this.
@@ -156,9 +156,9 @@ mod tests {
     #[test]
     fn a_run_that_is_no_longer_fresh_is_merged_once() {
         let run = |rows| Size { rows, bytes: 20 * rows };
-        assert_eq!(absorb_small([run(500), run(513), run(9_000)].into_iter()), 1, "only the fresh one");
-        assert_eq!(absorb_small([run(513), run(513), run(9_000)].into_iter()), 2, "both, up to 128 KiB");
-        assert_eq!(absorb_small([run(1_026), run(9_000)].into_iter()), 0, "until the next is full");
+        assert_eq!(absorb_small([run(250), run(257), run(9_000)].into_iter()), 1, "only the fresh one");
+        assert_eq!(absorb_small([run(257), run(257), run(9_000)].into_iter()), 2, "both, up to 128 KiB");
+        assert_eq!(absorb_small([run(514), run(9_000)].into_iter()), 0, "until the next is full");
         assert_eq!(absorb_small([run(3), run(3), run(9_000)].into_iter()), 2, "fresh ones together");
         assert_eq!(absorb_small([].into_iter()), 0);
     }

@@ -92,6 +92,9 @@ impl PinnedObject {
 /// Bytes of an object's end that are read with opening it: of the newest layer they hold trailer, root and often all index pages.
 pub(crate) const TAIL_BYTES: u64 = 64 << 10;
 
+/// Bytes that are read along with the trailer of an object on this machine, at most.
+const NEAR_TAIL_BYTES: u64 = 4 << 10;
+
 /// Most sidecars that are kept open at once; descriptors are scarce.
 const MAX_OPEN: usize = 200;
 
@@ -257,8 +260,9 @@ impl Objects {
 
     async fn open_listed(&self, file_id: &Id, entry: &ObjectEntry, first: u64) -> Result<PinnedObject> {
         let wanted = entry.object_bytes.saturating_sub(first);
-        let tail_bytes =
-            if wanted <= TAIL_BYTES { wanted.max(TRAILER_BYTES as u64) } else { TRAILER_BYTES as u64 };
+        // Where a request costs next to nothing, bytes that nobody wants cost more.
+        let most = if self.storage.answers_at_once() { NEAR_TAIL_BYTES } else { TAIL_BYTES };
+        let tail_bytes = if wanted <= most { wanted.max(TRAILER_BYTES as u64) } else { TRAILER_BYTES as u64 };
         let sidecar = names::sidecar(&self.path, file_id, entry.id);
         let mut object = self.open_checked(&sidecar, entry, tail_bytes).await;
         // A layer that has become the base has no sidecar any more. A detached one is never the base.

@@ -12,7 +12,7 @@ use array_format_core::buffer::{Elements, Values, Variable, zeroed};
 use array_format_core::checksum::check_earned;
 use array_format_core::chunk;
 use array_format_core::framed;
-use array_format_core::grid::{CopyPlan, Grid, Overlap, Region, element_count};
+use array_format_core::grid::{CopyPlan, Grid, Region, element_count};
 use array_format_core::schema::ArraySchema;
 use array_format_core::{Error, Result};
 use bytes::Bytes;
@@ -22,29 +22,18 @@ use rayon::prelude::*;
 
 use super::fetch::{Stretch, slice};
 use super::frames::{self, Frames, Needed, Stored};
+use super::slabs::{self, Piece, Slab, batches, held};
 use super::view::{ChunkSource, FoundArray, View};
 use crate::index::Version;
 use crate::layer::object::PinnedObject;
 use crate::write::pending::grid;
 
-/// Stored bytes that are decoded at once while a large region is read, at most.
-const BATCH_BYTES: u64 = 32 << 20;
-/// And at least over a network, unless there are no more: small batches follow each other closely, so that the line is never idle.
-const LEAST_BATCH_BYTES: u64 = 4 << 20;
 /// Stored bytes that are on their way meanwhile, for each core that decodes. All that is under way shares the line and arrives at about the same
 /// time: too much of it, and nothing is there to be decoded until all is.
 const AHEAD_BYTES_A_CORE: u64 = 8 << 20;
 
 /// Framed blocks above this size are not fetched whole for a part of them.
 const WHOLE_BLOCK_BYTES: u64 = 512 << 10;
-
-/// A chunk of a region, and which part of it goes where.
-pub(super) struct Piece {
-    source: ChunkSource,
-    pub(super) overlap: Overlap,
-    /// Elements of the chunk.
-    pub(super) elements: usize,
-}
 
 /// A piece with the bytes that it is decoded from.
 enum Loaded {
@@ -59,6 +48,20 @@ enum Loaded {
 pub(super) struct Target<'a> {
     pub(super) values: &'a mut [u8],
     pub(super) validity: Option<&'a mut [u8]>,
+}
+
+impl<'a> Target<'a> {
+    /// The first elements, of `size` bytes each; the others stay.
+    pub(super) fn split_off(&mut self, elements: usize, size: usize) -> Self {
+        let (values, rest) = std::mem::take(&mut self.values).split_at_mut(elements * size);
+        self.values = rest;
+        let validity = self.validity.take().map(|v| {
+            let (first, rest) = v.split_at_mut(elements);
+            self.validity = Some(rest);
+            first
+        });
+        Self { values, validity }
+    }
 }
 
 impl View {
@@ -82,14 +85,14 @@ impl View {
         array: &FoundArray,
         region: &Region,
         values: &mut [u8],
-        mut validity: Option<&mut [u8]>,
+        validity: Option<&mut [u8]>,
     ) -> Result<()> {
         let Some(grid) = grid(&array.node) else { return Ok(()) };
         let size = array.schema.dtype.fixed_size_bytes().unwrap_or(0);
         // Chunks of one coordinate on the first axis that is longer than 1 fill one contiguous slab of the result: slabs are filled in parallel.
         let axis = region.count.iter().position(|n| *n > 1).unwrap_or(0);
         let mut slabs: Vec<Slab<'_>> = Vec::new();
-        let (mut rest, mut rest_validity) = (values, validity.take());
+        let mut rest = Target { values, validity };
         let row_elements: u64 = region.count.iter().skip(axis + 1).product();
         for cells in grid.cells_of(region)?.chunk_by(|a, b| a.get(axis) == b.get(axis)) {
             let mut pieces = Vec::new();
@@ -98,7 +101,7 @@ impl View {
                 let elements = element_count(&overlap.cell)?;
                 let source = self.chunk(&array.node, coords).await?;
                 let source = resolve(source, &array.schema, elements).await?;
-                pieces.push(Piece { source, overlap, elements });
+                pieces.push(Piece::new(source, overlap, elements));
             }
             let Some(first) = pieces.first() else { continue };
             let rows = first.overlap.count.get(axis).copied().unwrap_or(1);
@@ -108,19 +111,16 @@ impl View {
                 *n = rows;
             }
             let elements = usize::try_from(rows * row_elements).unwrap_or(usize::MAX);
-            let (values, after) = std::mem::take(&mut rest).split_at_mut(elements * size);
-            rest = after;
-            let validity = rest_validity.take().map(|v| {
-                let (now, after) = v.split_at_mut(elements);
-                rest_validity = Some(after);
-                now
-            });
+            let target = rest.split_off(elements, size);
             for piece in &mut pieces {
                 if let Some(i) = piece.overlap.in_region.get_mut(axis) {
                     *i -= offset;
                 }
             }
-            slabs.push(Slab { pieces, shape, target: Target { values, validity } });
+            slabs.push(Slab { pieces, shape, target });
+        }
+        if self.version.objects.reads_now() {
+            slabs = slabs::cut(slabs, axis, size as u64);
         }
         // On the heap: it is large, and would be moved along with the futures of reads that never come here.
         Box::pin(self.version.fill(&array.schema, slabs)).await
@@ -206,48 +206,6 @@ async fn resolve(source: ChunkSource, schema: &ArraySchema, elements: usize) -> 
     }
 }
 
-struct Slab<'a> {
-    pieces: Vec<Piece>,
-    shape: Vec<u64>,
-    target: Target<'a>,
-}
-
-/// Bytes that are held while a slab is decoded: those of shared blocks, and of all blocks that come over a network.
-fn held_bytes(slab: &Slab<'_>, reads_now: bool) -> u64 {
-    let piece = |p: &Piece| match &p.source {
-        ChunkSource::Stored(c) if c.block.frame_bytes == 0 || !reads_now => c.block.stored_bytes,
-        _ => 0,
-    };
-    slab.pieces.iter().fold(0, |sum, p| sum.saturating_add(piece(p)))
-}
-
-fn held(batch: &[Slab<'_>], reads_now: bool) -> u64 {
-    batch.iter().fold(0, |sum, slab| sum.saturating_add(held_bytes(slab, reads_now)))
-}
-
-/// Slabs that are decoded together: as many as give each core the same number, unless they are large.
-fn batches(slabs: Vec<Slab<'_>>, reads_now: bool, cores: usize) -> Vec<Vec<Slab<'_>>> {
-    let mut batches: Vec<Vec<Slab<'_>>> = Vec::new();
-    let mut bytes = 0;
-    for slab in slabs {
-        let more = held_bytes(&slab, reads_now);
-        let full = |batch: &Vec<Slab<'_>>| {
-            !reads_now && bytes >= LEAST_BATCH_BYTES && batch.len().is_multiple_of(cores)
-        };
-        match batches.last_mut() {
-            Some(batch) if more.saturating_add(bytes) <= BATCH_BYTES && !full(batch) => {
-                batch.push(slab);
-                bytes = more.saturating_add(bytes);
-            }
-            _ => {
-                batches.push(vec![slab]);
-                bytes = more;
-            }
-        }
-    }
-    batches
-}
-
 impl Version {
     /// All elements of a stored chunk.
     pub(crate) async fn whole_chunk(
@@ -271,7 +229,7 @@ impl Version {
         let whole = Region { start: vec![0], count: shape.clone(), step: vec![1] };
         let line = Grid { shape: shape.clone(), chunk: shape.iter().map(|n| (*n).max(1)).collect() };
         let Some(overlap) = line.overlap(&[0], &whole) else { return Elements::filled(schema, n) };
-        let piece = Piece { source: ChunkSource::Stored(chunk.clone()), overlap, elements: n };
+        let piece = Piece::new(ChunkSource::Stored(chunk.clone()), overlap, n);
         let target = Target { values: &mut values, validity: validity.as_deref_mut() };
         Box::pin(self.fill(schema, vec![Slab { pieces: vec![piece], shape, target }])).await?;
         Ok(Elements { dtype: schema.dtype, values: Values::Fixed(values), validity })
@@ -338,7 +296,8 @@ impl Version {
         if jobs.len() < 2 {
             return jobs.into_iter().try_for_each(run);
         }
-        jobs.into_par_iter().try_for_each(run)
+        // One by one: they are large, and of different sizes.
+        jobs.into_par_iter().with_max_len(1).try_for_each(run)
     }
 
     async fn load(&self, schema: &ArraySchema, slabs: &[Slab<'_>], keeps: bool) -> Result<Vec<Loaded>> {
@@ -443,7 +402,7 @@ impl Version {
             let table = frames::table(schema, p.elements, b, bytes).map_err(|e| self.at_block(e, b))?;
             let mut parts = Vec::new();
             if (bytes.len() as u64) < b.stored_bytes {
-                parts = frames::stretches(needed.frames(&table), 0);
+                parts = frames::stretches(needed.frames(&table), 0, u64::MAX);
                 second.extend(parts.iter().map(|part| Stretch {
                     object: b.id.object,
                     range: b.offset + part.start..b.offset + part.end,
@@ -484,6 +443,9 @@ impl Version {
                     let (values, mask) = chunk::split_mask(schema, piece.elements, bytes)?;
                     if let (Some(mask), Some(validity)) = (mask, &mut target.validity) {
                         plan.copy_bytes(&chunk::unpack_mask(mask, piece.elements)?, 0, validity, 1)?;
+                    }
+                    if chunk::is_plain(schema) && values.len() == piece.elements * size {
+                        return plan.copy_bytes(values, 0, target.values, size);
                     }
                     check_earned(values.len() as u64, (piece.elements as u64).saturating_mul(size as u64))?;
                     let mut raw = zeroed(piece.elements * size)?;

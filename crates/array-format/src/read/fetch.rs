@@ -9,12 +9,17 @@ use array_format_core::address::ObjectId;
 use array_format_core::block::{BlockMeta, ChunkRef};
 use array_format_core::buffer::zeroed;
 use array_format_core::checksum::{check_earned, verify};
+use array_format_core::chunk;
 use array_format_core::codec::CompressionCodec;
 use array_format_core::format::constants::MAX_BLOCK_BYTES;
+use array_format_core::schema::ArraySchema;
 use array_format_core::{Error, Result};
 use bytes::Bytes;
+use futures::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
+use rayon::prelude::*;
 
+use super::scratch::{room, with_scratch};
 use crate::cache::Cached;
 use crate::index::Version;
 use crate::write::pack::parallel;
@@ -23,6 +28,8 @@ use crate::write::pack::parallel;
 const IN_FLIGHT: usize = 32;
 /// A gap that is read along rather than asked around: what a request costs in bytes, about.
 const GAP_BYTES: u64 = 32 << 10;
+/// Stretches that are worth the help of other cores.
+const MANY: usize = 32;
 /// Longest coalesced range.
 const RANGE_BYTES: u64 = 4 << 20;
 
@@ -55,9 +62,7 @@ impl Version {
     /// The bytes of stretches, in the order given.
     pub(crate) async fn fetch(&self, wanted: &[Stretch]) -> Result<Vec<Bytes>> {
         let merged = coalesce(wanted.to_vec());
-        let reads: Vec<_> = merged.iter().map(|m| self.read(m.object, m.range.clone())).collect();
-        let bytes: Vec<Bytes> =
-            stream::iter(reads).buffered(IN_FLIGHT).try_collect().await.map_err(|e| self.in_file(e))?;
+        let bytes = self.read_all(&merged).await.map_err(|e| self.in_file(e))?;
         let find = |w: &Stretch| {
             let past = merged.partition_point(|m| (m.object, m.range.start) <= (w.object, w.range.start));
             let i = past.checked_sub(1)?;
@@ -67,6 +72,22 @@ impl Version {
             (to <= b.len()).then(|| b.slice(from..to))
         };
         wanted.iter().map(|w| find(w).ok_or_else(|| Error::corrupt("a range was cut short"))).collect()
+    }
+
+    async fn read_all(&self, wanted: &[Stretch]) -> Result<Vec<Bytes>> {
+        let read = |w: &Stretch| self.read(w.object, w.range.clone());
+        // Where nothing is waited for, the time goes into opening and copying, and all cores do it.
+        let at_once = wanted.len() >= MANY && self.objects.storage.answers_at_once();
+        let now: Vec<Option<Result<Bytes>>> = match at_once {
+            true => wanted.par_iter().with_min_len(MANY / 4).map(|w| read(w).now_or_never()).collect(),
+            false => wanted.iter().map(|_| None).collect(),
+        };
+        // Who wanted an object that another thread was opening asks again.
+        let reads = now.into_iter().zip(wanted).map(async |(now, w)| match now {
+            Some(bytes) => bytes,
+            None => read(w).await,
+        });
+        stream::iter(reads).buffered(IN_FLIGHT).try_collect().await
     }
 
     pub(crate) fn codec(&self, block: &BlockMeta) -> Result<Arc<dyn CompressionCodec>> {
@@ -99,13 +120,28 @@ impl Version {
         Ok(())
     }
 
-    /// Decodes an unframed block into memory of its decoded size. It is not kept.
-    pub(crate) async fn decode_into(&self, block: &BlockMeta, out: &mut [u8]) -> Result<()> {
+    /// Decodes the only chunk of an unframed block into memory of the size of its values. It is not kept.
+    pub(crate) async fn decode_into(
+        &self,
+        schema: &ArraySchema,
+        block: &BlockMeta,
+        out: &mut [u8],
+    ) -> Result<()> {
         let at = |e| self.at_block(e, block);
         let stored = self.read(block.id.object, block.offset..block.end()).await.map_err(at)?;
-        verify(&stored, block.checksum, "a block")
-            .and_then(|()| self.decompress(block, &stored, out))
-            .map_err(at)
+        let mut decode = || {
+            verify(&stored, block.checksum, "a block")?;
+            if chunk::is_plain(schema) {
+                return self.decompress(block, &stored, out);
+            }
+            check_earned(block.stored_bytes, block.decoded_bytes)?;
+            with_scratch(|scratch| {
+                let values = room(&mut scratch.raw, block.decoded_bytes as usize)?;
+                self.decompress(block, &stored, values)?;
+                chunk::decode_fixed(schema, values, out)
+            })
+        };
+        decode().map_err(at)
     }
 
     /// The decoded bytes of an unframed block, from the cache or its layer. Concurrent readers of it wait for each other.

@@ -1,9 +1,8 @@
 //! Parts of large chunks: the frames that hold them, decoded alone.
 
-use std::cell::Cell;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 use array_format_core::block::BlockMeta;
 use array_format_core::buffer::zeroed;
@@ -14,13 +13,17 @@ use array_format_core::schema::ArraySchema;
 use array_format_core::{Error, Result};
 use bytes::Bytes;
 
-use super::assemble::{Piece, Target};
+use super::assemble::Target;
+use super::scratch::{Scratch, room, with_scratch};
+use super::slabs::Piece;
 use crate::cache::Cached;
 use crate::index::Version;
 use crate::layer::object::PinnedObject;
 
 /// Frames that lie no further apart than this in their block are read from the disk at once.
 const GAP_BYTES: u64 = 16 << 10;
+/// And no more than this: what was read is decoded before it leaves the cache of the core.
+const READ_BYTES: u64 = 256 << 10;
 
 /// What frames are decoded from.
 pub(super) enum Stored {
@@ -48,30 +51,6 @@ pub(super) struct Frames<'a> {
     pub(super) block: &'a Arc<BlockMeta>,
     pub(super) piece: &'a Piece,
     pub(super) needed: &'a Needed,
-}
-
-/// Memory that a thread uses again for the next chunk: fresh pages cost more than the bytes that they get.
-#[derive(Default)]
-struct Scratch {
-    stored: Vec<u8>,
-    raw: Vec<u8>,
-}
-
-/// A thread keeps no more than this.
-const KEPT_BYTES: usize = 16 << 20;
-
-thread_local! {
-    static SCRATCH: Cell<Option<Scratch>> = const { Cell::new(None) };
-}
-
-fn with_scratch<R>(f: impl FnOnce(&mut Scratch) -> R) -> R {
-    let mut scratch = SCRATCH.try_with(Cell::take).ok().flatten().unwrap_or_default();
-    let result = f(&mut scratch);
-    if scratch.stored.capacity() + scratch.raw.capacity() <= KEPT_BYTES {
-        // While the thread ends there is nothing to keep it for.
-        let _ = SCRATCH.try_with(|cell| cell.set(Some(scratch)));
-    }
-    result
 }
 
 impl Needed {
@@ -129,12 +108,17 @@ impl Version {
     }
 }
 
-/// Stretches of the block that hold these frames, neighbours together.
-pub(super) fn stretches<'f>(frames: impl Iterator<Item = &'f Frame>, gap: u64) -> Vec<Range<u64>> {
+/// Stretches of the block that hold these frames, neighbours together up to `most` bytes.
+pub(super) fn stretches<'f>(frames: impl Iterator<Item = &'f Frame>, gap: u64, most: u64) -> Vec<Range<u64>> {
     let mut merged: Vec<Range<u64>> = Vec::new();
     for frame in frames {
         match merged.last_mut() {
-            Some(last) if frame.stored.start <= last.end.saturating_add(gap) => last.end = frame.stored.end,
+            Some(last)
+                if frame.stored.start <= last.end.saturating_add(gap)
+                    && frame.stored.end.saturating_sub(last.start) <= most =>
+            {
+                last.end = frame.stored.end;
+            }
             _ => merged.push(frame.stored.clone()),
         }
     }
@@ -155,6 +139,47 @@ pub(super) fn table(
     FrameTable::decode(schema, elements, block.frame_bytes, block.stored_bytes, table)
 }
 
+/// The stored bytes of frames.
+enum Source<'a> {
+    Fetched(&'a [(u64, Bytes)]),
+    /// On a disk: read stretch by stretch, as they are asked for.
+    Now {
+        object: &'a PinnedObject,
+        /// Of the block in its object.
+        offset: u64,
+        stretches: Vec<Range<u64>>,
+        /// The stretch that was read last, and its bytes.
+        held: Range<u64>,
+        bytes: &'a mut Vec<u8>,
+    },
+}
+
+impl Source<'_> {
+    /// Bytes of the block.
+    fn bytes(&mut self, range: &Range<u64>) -> Result<&[u8]> {
+        let absent = || Error::corrupt("a frame was not loaded");
+        let within = |held: &Range<u64>| held.start <= range.start && range.end <= held.end;
+        let (start, bytes) = match self {
+            Self::Fetched(stretches) => {
+                let holds = |(at, b): &&(u64, Bytes)| within(&(*at..at.saturating_add(b.len() as u64)));
+                let (start, bytes) = stretches.iter().find(holds).ok_or_else(absent)?;
+                (*start, &bytes[..])
+            }
+            Self::Now { object, offset, stretches, held, bytes } => {
+                if !within(held) {
+                    let stretch = stretches.iter().find(|s| within(s)).ok_or_else(absent)?.clone();
+                    let at = |o: u64| offset.saturating_add(o);
+                    object.read_now(at(stretch.start)..at(stretch.end), bytes)?;
+                    *held = stretch;
+                }
+                (held.start, &bytes[..])
+            }
+        };
+        let at = |o: u64| usize::try_from(o - start).ok();
+        at(range.start).zip(at(range.end)).and_then(|(from, to)| bytes.get(from..to)).ok_or_else(absent)
+    }
+}
+
 impl Frames<'_> {
     /// Decodes what the piece needs of them, and puts it in place.
     pub(super) fn put(
@@ -164,80 +189,71 @@ impl Frames<'_> {
         plan: &CopyPlan,
         target: &mut Target<'_>,
     ) -> Result<()> {
-        with_scratch(|scratch| match stored {
+        with_scratch(|Scratch { stored: bytes, raw }| match stored {
             Stored::Decoded(frames) => self.copy(frames, plan, target),
             Stored::Fetched(table, stretches) => {
-                let stretches: Vec<(u64, &[u8])> = stretches.iter().map(|(at, b)| (*at, &b[..])).collect();
-                self.decode(version, table, &stretches, &mut scratch.raw, plan, target)
+                self.decode(version, table, Source::Fetched(stretches), raw, plan, target)
             }
             Stored::Now(object) => {
-                let Scratch { stored, raw } = scratch;
-                let at = |range: &Range<u64>| {
-                    let offset = |o: u64| self.block.offset.saturating_add(o);
-                    offset(range.start)..offset(range.end)
-                };
-                let len = framed::table_bytes(self.schema, self.piece.elements, self.block.frame_bytes);
-                object.read_now(at(&(0..len.min(self.block.stored_bytes))), stored)?;
-                let table = table(self.schema, self.piece.elements, self.block, stored)?;
-                let mut parts: Vec<(u64, Vec<u8>)> = Vec::new();
-                match &stretches(self.needed.frames(&table), GAP_BYTES)[..] {
-                    [one] => {
-                        object.read_now(at(one), stored)?;
-                        return self.decode(version, &table, &[(one.start, stored)], raw, plan, target);
-                    }
-                    many => {
-                        for range in many {
-                            let mut part = Vec::new();
-                            object.read_now(at(range), &mut part)?;
-                            parts.push((range.start, part));
-                        }
-                    }
-                }
-                let parts: Vec<(u64, &[u8])> = parts.iter().map(|(at, b)| (*at, &b[..])).collect();
-                self.decode(version, &table, &parts, raw, plan, target)
+                let table = self.table_now(object, bytes)?;
+                let stretches = stretches(self.needed.frames(&table), GAP_BYTES, READ_BYTES);
+                let source = Source::Now { object, offset: self.block.offset, stretches, held: 0..0, bytes };
+                self.decode(version, &table, source, raw, plan, target)
             }
         })
+    }
+
+    /// The table, read from the disk by the first of the chunk's pieces.
+    fn table_now(&self, object: &PinnedObject, bytes: &mut Vec<u8>) -> Result<FrameTable> {
+        let shared = self.piece.table.as_deref();
+        if let Some(table) = shared.and_then(OnceLock::get) {
+            return Ok(table.clone());
+        }
+        let len = framed::table_bytes(self.schema, self.piece.elements, self.block.frame_bytes);
+        let end = self.block.offset.saturating_add(len.min(self.block.stored_bytes));
+        object.read_now(self.block.offset..end, bytes)?;
+        let table = table(self.schema, self.piece.elements, self.block, bytes)?;
+        if let Some(shared) = shared {
+            // Another piece may have been faster; it read the same.
+            let _ = shared.set(table.clone());
+        }
+        Ok(table)
     }
 
     fn decode(
         &self,
         version: &Version,
         table: &FrameTable,
-        stretches: &[(u64, &[u8])],
+        mut source: Source<'_>,
         raw: &mut Vec<u8>,
         plan: &CopyPlan,
         target: &mut Target<'_>,
     ) -> Result<()> {
-        let stored = |range: &Range<u64>| {
-            let within = stretches.iter().find_map(|(at, bytes)| {
-                let from = usize::try_from(range.start.checked_sub(*at)?).ok()?;
-                bytes.get(from..from.checked_add(usize::try_from(range.end - range.start).ok()?)?)
-            });
-            within.ok_or_else(|| Error::corrupt("a frame was not loaded"))
-        };
         let codec = version.codec(self.block)?;
         let params = &self.block.codec.params;
-        let mask =
-            |mask: &Frame| mask.decode_mask(&*codec, params, stored(&mask.stored)?, self.piece.elements);
         let n = self.needed.numbers.len() - usize::from(table.mask().is_some());
         let frames = || self.needed.frames(table).take(n);
         let bytes = |frame: &Frame| frame.raw().end - frame.raw().start;
-        let len = frames().map(bytes).sum();
-        check_earned(self.block.stored_bytes, len)?;
-        version.objects.counting.decoded_blocks.fetch_add(1, Ordering::Relaxed);
+        check_earned(self.block.stored_bytes, frames().map(bytes).sum())?;
+        if self.piece.is_counted {
+            version.objects.counting.decoded_blocks.fetch_add(1, Ordering::Relaxed);
+        }
         if self.needed.kept {
             let key = version.block_key(self.block)?;
-            let kept = |(frame, number): (&Frame, &usize)| {
+            let mut kept = |(frame, number): (&Frame, &usize)| {
                 version.config.cache.get_or_decode(&key.of_frame(*number), || {
+                    let stored = source.bytes(&frame.stored)?;
                     if table.mask() == Some(frame) {
-                        return mask(frame).map(Bytes::from);
+                        return frame
+                            .decode_mask(&*codec, params, stored, self.piece.elements)
+                            .map(Bytes::from);
                     }
                     let mut raw = zeroed(bytes(frame) as usize)?;
-                    frame.decode(self.schema, &*codec, params, stored(&frame.stored)?, &mut raw)?;
+                    frame.decode(self.schema, &*codec, params, stored, &mut raw)?;
                     Ok(Bytes::from(raw))
                 })
             };
-            let decoded = self.needed.frames(table).zip(&self.needed.numbers).map(kept);
+            let decoded = self.needed.frames(table).zip(&self.needed.numbers).map(&mut kept);
             return self.copy(&decoded.collect::<Result<Vec<_>>>()?, plan, target);
         }
         // All that lies between them is asked for too: they are neighbours, or a gap costs memory and no time.
@@ -246,23 +262,45 @@ impl Frames<'_> {
             _ => (0, 0),
         };
         check_earned(self.block.stored_bytes, end - start)?;
-        let len = (end - start) as usize;
-        if raw.len() < len {
-            *raw = zeroed(len)?;
+        let (len, size) = ((end - start) as usize, self.size());
+        let first = start / (size as u64).max(1);
+        let into = |source: &mut Source<'_>, out: &mut [u8]| {
+            frames().try_for_each(|frame| {
+                let (from, to) = ((frame.raw().start - start) as usize, (frame.raw().end - start) as usize);
+                let out = out.get_mut(from..to).unwrap_or_default();
+                frame.decode(self.schema, &*codec, params, source.bytes(&frame.stored)?, out)
+            })
+        };
+        if let Some(place) = in_place(plan, first, len, size) {
+            into(&mut source, target.values.get_mut(place).unwrap_or_default())?;
+        } else if !self.copy_stored(frames(), &mut source, plan, target.values)? {
+            let raw = room(raw, len)?;
+            into(&mut source, raw)?;
+            plan.copy_bytes(raw, first, target.values, size)?;
         }
-        for frame in frames() {
-            let (from, to) = ((frame.raw().start - start) as usize, (frame.raw().end - start) as usize);
-            if let Some(dst) = raw.get_mut(from..to) {
-                frame.decode(self.schema, &*codec, params, stored(&frame.stored)?, dst)?;
-            }
-        }
-        let raw = raw.get(..len).unwrap_or_default();
-        let size = self.size();
-        plan.copy_bytes(raw, start / (size as u64).max(1), target.values, size)?;
-        if let (Some(frame), Some(validity)) = (table.mask(), &mut target.validity) {
-            plan.copy_bytes(&mask(frame)?, 0, validity, 1)?;
+        if let (Some(mask), Some(validity)) = (table.mask(), &mut target.validity) {
+            let stored = source.bytes(&mask.stored)?;
+            let mask = mask.decode_mask(&*codec, params, stored, self.piece.elements)?;
+            plan.copy_bytes(&mask, 0, validity, 1)?;
         }
         Ok(())
+    }
+
+    /// Puts what is needed of a single frame in place if it is stored as it is, without another copy; says whether it did.
+    fn copy_stored<'f>(
+        &self,
+        mut frames: impl Iterator<Item = &'f Frame>,
+        source: &mut Source<'_>,
+        plan: &CopyPlan,
+        target: &mut [u8],
+    ) -> Result<bool> {
+        let (Some(frame), None) = (frames.next(), frames.next()) else { return Ok(false) };
+        let stored = source.bytes(&frame.stored)?;
+        let Some(raw) = frame.stored_raw(self.schema, self.block.codec.id, stored)? else {
+            return Ok(false);
+        };
+        let size = self.size();
+        plan.copy_bytes(raw, frame.raw().start / (size as u64).max(1), target, size).map(|()| true)
     }
 
     fn size(&self) -> usize {
@@ -301,4 +339,11 @@ impl Frames<'_> {
         }
         Ok(())
     }
+}
+
+/// Where `len` bytes of a chunk from its element `first` on go, if they are all that a plan copies, and stay as they lie.
+fn in_place(plan: &CopyPlan, first: u64, len: usize, size: usize) -> Option<Range<usize>> {
+    let (from, to, n) = plan.one_run()?;
+    let start = to.checked_mul(size)?;
+    (from as u64 == first && n.checked_mul(size) == Some(len)).then_some(start..start.checked_add(len)?)
 }

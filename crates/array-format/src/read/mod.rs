@@ -3,7 +3,9 @@
 pub(crate) mod assemble;
 pub(crate) mod fetch;
 mod frames;
+mod scratch;
 mod single;
+mod slabs;
 pub(crate) mod view;
 
 pub(crate) use view::View;

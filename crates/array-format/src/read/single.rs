@@ -90,11 +90,10 @@ impl View {
         let at = |e| self.version.at_block(e, single.block);
         if single.block.decoded_bytes >= LARGE_BYTES
             && single.length == single.block.decoded_bytes
-            && single.schema.filters.is_empty()
             && let Some(mut values) = room::<T>(&single).map_err(at)?
             && let Some(out) = T::as_le_bytes_mut(&mut values)
         {
-            self.version.decode_into(single.block, out).await?;
+            self.version.decode_into(single.schema, single.block, out).await?;
             return array_of(&single, values).map(Some).map_err(at);
         }
         let block = self.version.block(single.block).await?;

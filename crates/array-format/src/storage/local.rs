@@ -160,6 +160,10 @@ impl Storage for LocalStorage {
         Ok(beside + temp::sweep_folders(&self.locate(path)?).map_err(failed)?)
     }
 
+    fn answers_at_once(&self) -> bool {
+        true
+    }
+
     fn describe(&self, path: &str) -> String {
         self.shown.join(path).display().to_string()
     }

@@ -116,6 +116,10 @@ impl Storage for InMemoryStorage {
         Ok(entries.flatten().collect())
     }
 
+    fn answers_at_once(&self) -> bool {
+        true
+    }
+
     fn describe(&self, path: &str) -> String {
         format!("memory://{path}")
     }

@@ -180,6 +180,12 @@ pub trait Storage: Debug + Send + Sync + 'static {
         Ok(0)
     }
 
+    /// Whether every future of this storage and of its objects is complete when it is first polled, on whatever thread that is: then many objects
+    /// are opened and read on all cores. A storage that waits for a network or needs a runtime says no.
+    fn answers_at_once(&self) -> bool {
+        false
+    }
+
     /// The name of `path` for a person: `./a/b.af`, `s3://bucket/b.af`, `memory://b.af`.
     fn describe(&self, path: &str) -> String;
 }

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 use std::time::SystemTime;
 
 use array_format_core::Result;
@@ -21,6 +22,9 @@ use crate::storage::{FinishMode, ObjectTag, Upload};
 /// Joins small writes; larger ones pass it by.
 const BUFFER_BYTES: usize = 128 << 10;
 
+/// After so many bytes the disk begins with them, while the caller goes on: at the end there would be nothing left to do but to wait.
+const BEHIND_BYTES: usize = 16 << 20;
+
 pub(super) struct LocalUpload {
     // Before the descriptor: the name goes while it is still locked, so that a sweeper never sees it unlocked.
     temp: TempFile,
@@ -29,6 +33,8 @@ pub(super) struct LocalUpload {
     shown: String,
     folders: DurableFolders,
     has_failed: bool,
+    unsynced: usize,
+    syncing: Option<JoinHandle<io::Result<()>>>,
 }
 
 /// Folders whose own names are known to be durable, and which folders these were: another process may have removed one, and created it
@@ -40,7 +46,32 @@ impl LocalUpload {
     pub(super) fn start(target: PathBuf, shown: String, folders: DurableFolders) -> Result<Self> {
         let (temp, file) = TempFile::create(&target).map_err(|e| io_error("write", &shown, e))?;
         let file = BufWriter::with_capacity(BUFFER_BYTES, file);
-        Ok(Self { temp, file, target, shown, folders, has_failed: false })
+        Ok(Self { temp, file, target, shown, folders, has_failed: false, unsynced: 0, syncing: None })
+    }
+
+    fn write_some(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.unsynced = self.unsynced.saturating_add(bytes.len());
+        let is_busy = self.syncing.as_ref().is_some_and(|thread| !thread.is_finished());
+        if self.unsynced < BEHIND_BYTES || is_busy {
+            return Ok(());
+        }
+        self.synced_behind()?;
+        self.unsynced = 0;
+        let file = self.file.get_ref().try_clone()?;
+        let thread = thread::Builder::new().name("array-format-sync".into());
+        // Without a thread all of it is synced at the end.
+        self.syncing = thread.spawn(move || file.sync_data()).ok();
+        Ok(())
+    }
+
+    /// Waits for the thread that syncs. What it hears of a failure the kernel says only once, so it must not be lost.
+    fn synced_behind(&mut self) -> io::Result<()> {
+        match self.syncing.take().map(JoinHandle::join) {
+            Some(Ok(synced)) => synced,
+            Some(Err(_)) => Err(io::Error::other("the thread that syncs panicked")),
+            None => Ok(()),
+        }
     }
 
     fn sync_name_of_folder(&self) -> Result<()> {
@@ -60,7 +91,7 @@ impl LocalUpload {
         if self.has_failed {
             return Err(failed_before(&self.shown));
         }
-        let synced = self.file.flush().and_then(|()| {
+        let synced = self.synced_behind().and_then(|()| self.file.flush()).and_then(|()| {
             let file = self.file.get_ref();
             sys::stamp(file);
             file.sync_all()?;
@@ -84,7 +115,7 @@ impl Upload for LocalUpload {
         if self.has_failed {
             return Err(failed_before(&self.shown));
         }
-        self.file.write_all(&bytes).map_err(|e| {
+        self.write_some(&bytes).map_err(|e| {
             self.has_failed = true;
             io_error("write", &self.shown, e)
         })
