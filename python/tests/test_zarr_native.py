@@ -101,7 +101,7 @@ def test_what_zarr_writes_are_arrays_of_the_file(path: str, dtype: Any, kwargs: 
 
 CODECS = [
     {"filters": [zarr.codecs.TransposeCodec(order=(1, 0))], "compressors": [zarr.codecs.BloscCodec(), zarr.codecs.Crc32cCodec()]},
-    {"serializer": zarr.codecs.BytesCodec(endian="big"), "compressors": [zarr.codecs.GzipCodec()]},
+    {"serializer": zarr.codecs.BytesCodec(endian="big"), "compressors": [zarr.codecs.ZstdCodec(level=1)]},
     {"shards": (6, 4)},
     {"zarr_format": 2, "order": "F", "dtype": ">f4"},
     {"zarr_format": 2, "compressors": None, "dtype": "<f4", "chunk_key_encoding": {"name": "v2", "separator": "/"}},
@@ -438,3 +438,23 @@ def test_what_resizing_cuts_off_is_gone(path: str) -> None:
         array.append(np.array([7, 7]))
         assert array[...].tolist() == [1, 2, 3, 4, 5, 6, 0, 0, 0, 0, 0, 7, 7]
     _sound(path)
+
+
+def test_an_array_of_one_chunk_grows(path: str) -> None:
+    when = np.datetime64("2024-01-01", "s")
+    with af.open(path, "w") as file:
+        file.create_array("x", np.ma.MaskedArray([1, 2, 3, 4], [0, 0, 1, 0]), fill_value=-1, codec="zstd:5", attrs={"when": when}, dims=["t"])
+        file.create_array("pairs", np.arange(4.0).reshape(2, 2), dtype="list<f64; 2>", shape=(2,))
+    with Store(path) as store:
+        array = zarr.open_array(store, path="x")
+        array.append(np.array([5, 6, 7, 8, 9]))
+        assert array[...].tolist() == [1, 2, -1, 4, 5, 6, 7, 8, 9]
+        pairs = zarr.open_array(store, path="pairs")
+        pairs.resize((5, 2))
+        pairs[2:] = 7
+    file = af.open(path)
+    assert file["x"][:4].tolist() == [1, 2, None, 4]
+    assert file["x"][4:].tolist() == [5, 6, 7, 8, 9] and file["x"].chunks == (4,) and file["x"].nullable
+    assert file["x"].attrs["when"] == when and file["x"].codec.startswith("zstd") and file["x"].dims == ("t",)
+    assert file["pairs"].element_type == "list<f64; 2>" and file["pairs"][...].tolist() == [[0, 1], [2, 3]] + [[7, 7]] * 3
+    assert _keys(Store(path)) == ["pairs/c/0/0", "pairs/c/1/0", "pairs/c/2/0", "pairs/zarr.json", "x/c/0", "x/c/1", "x/c/2", "x/zarr.json", "zarr.json"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
+from .._array import Array
 from .._dtypes import DTYPE_ATTRIBUTE
 from ..errors import NotFoundError
 from . import _json, _layout, _others
-from ._layout import DECLARED, Layout
+from ._layout import DECLARED, Definition, Layout
 from ._tree import NAMES, ROOT_ARRAY, ZATTRS, ZMETADATA, Plan, Tree, ancestors, split
 
 
@@ -37,7 +39,8 @@ class Editor(Tree):
     def keeps_data(self, plan: Plan) -> bool:
         """Whether a document leaves the chunks of the node as they are."""
         layout = self.array(plan.node)
-        return layout is None or plan.definition is not None and (_is_same(layout, plan) or layout.definition == plan.definition)
+        wanted = None if layout is None or plan.definition is None else _wanted(layout, plan)
+        return layout is None or wanted is not None and (wanted == layout.definition or wanted == _chunked(layout))
 
     def put(self, plan: Plan) -> None:
         """Makes a node what a document says."""
@@ -76,33 +79,38 @@ class Editor(Tree):
         self._declare(node, said)
 
     def _put_array(self, plan: Plan) -> None:
-        definition, document = plan.definition, plan.document
+        document, layout = plan.document, self.array(plan.node)
+        definition = plan.definition if layout is None else _wanted(layout, plan)
         assert definition is not None
-        layout, path = self.array(plan.node), plan.node
-        shape = tuple(document["shape"])
-        if layout is not None and _is_same(layout, plan):
-            path, said = layout.path, dict(layout.declared)
-            self._resize(layout, shape)
+        shape = tuple(document["shape"])[: len(definition.dims)]
+        if layout is not None and layout.definition == definition:
+            path = layout.path
+            if shape != layout.shape:
+                self.handle.resize(path, list(shape))
         else:
-            if layout is not None and layout.definition == definition:
-                path = layout.path
-                self._resize(layout, shape)
-            else:
-                path = self._define(plan, layout, shape)
+            path = self._define(plan.node, layout, definition, shape)
+        if layout is not None and layout.definition == definition and _is_same(layout, plan):
+            said = dict(layout.declared)
+        else:
             said = _layout.declare(document, shape, definition)
-            if layout is not None:
-                said |= {k: v for k, v in layout.declared.items() if k in ("zattrs", "attributes")}
+            said |= {k: v for k, v in (layout.declared if layout is not None else {}).items() if k in ("zattrs", "attributes")}
         if plan.format == 3:
             said["attributes"] = _json.store(self.handle, path, document.get("attributes", {}))
         self._declare(path, said)
 
-    def _define(self, plan: Plan, layout: Layout | None, shape: tuple[int, ...]) -> str:
-        definition, path = plan.definition, plan.node
-        assert definition is not None
+    def _define(self, node: str, layout: Layout | None, definition: Definition, shape: tuple[int, ...]) -> str:
+        """Makes an array of other elements or chunks than one that was there; what else was said of that one is kept."""
+        path, native, attributes, chunk = node, definition.native(shape), [], None
         if layout is not None:
             path = layout.path
+            if definition == _chunked(layout) and self.chunk_keys(layout):
+                chunk = Array(self.session.file, path)._region([0] * len(shape), list(layout.shape), [])
+            if layout.definition.kind == definition.kind:
+                *_, filters, codec, _ = self.handle.array(path)
+                native |= {"filters": filters or None, "codec": codec}
+            attributes = [(n, v) for n, v in self.handle.attributes(path) if n not in (DTYPE_ATTRIBUTE, DECLARED)]
             self.handle.delete(path)
-        elif not plan.node:
+        elif not node:
             path = ROOT_ARRAY
             while self.handle.contains(path) or self._is_group(path):
                 path += "_"
@@ -110,15 +118,17 @@ class Editor(Tree):
             self._declare("", {"root": path})
         elif self._is_group(path):
             self.handle.delete(path)
-        self.handle.define(path, definition.native(shape), False)
+        self.handle.define(path, native, False)
         if definition.kind.hidden is not None:
             self.handle.set_attribute(path, DTYPE_ATTRIBUTE, "string", definition.kind.hidden)
+        for name, value in attributes:
+            self.handle.set_attribute(path, name, *value)
+        if chunk is not None and layout is not None:
+            box = tuple(map(slice, map(min, layout.shape, shape)))
+            values, mask = (None if part is None else part[(*box, ...)] for part in chunk)
+            if values.size:
+                Array(self.session.file, path)._write([0] * len(shape), values, mask)
         return path
-
-    def _resize(self, layout: Layout, shape: tuple[int, ...]) -> None:
-        own = shape[: len(layout.shape)]
-        if own != layout.shape:
-            self.handle.resize(layout.path, list(own))
 
     def put_more(self, key: str, value: bytes) -> bool:
         """Takes the second documents of format 2: attributes and consolidated metadata. Whether they belong to a node."""
@@ -218,6 +228,20 @@ class Editor(Tree):
 
 def _key(node: str, name: str) -> str:
     return f"{node}/{name}" if node else name
+
+
+def _wanted(layout: Layout, plan: Plan) -> Definition | None:
+    """What an array shall be that is there already."""
+    if not _is_same(layout, plan):
+        return plan.definition
+    if layout.definition.chunks is None and tuple(plan.document["shape"]) != tuple(layout.document["shape"]):
+        return _chunked(layout)
+    return layout.definition
+
+
+def _chunked(layout: Layout) -> Definition:
+    """An array that is one chunk, whatever its shape, as Zarr needs it to be resized: chunks keep their shape."""
+    return replace(layout.definition, chunks=layout.chunk_shape)
 
 
 def _is_same(layout: Layout, plan: Plan) -> bool:

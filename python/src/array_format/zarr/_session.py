@@ -108,6 +108,7 @@ class Session:
                 apply()
             with self.lock:
                 self.edits += 1
+                self._others = True  # a commit may have begun before the change and ended now
             return
         with self.lock:
             apply()
