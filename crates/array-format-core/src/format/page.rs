@@ -100,6 +100,14 @@ pub struct StoredPage {
     pub checksum: u32,
 }
 
+/// Largest factor by which Zstandard may have shrunk a page; more is taken for a bomb.
+const MAX_RATIO: u64 = 4096;
+
+/// What a page of so many stored bytes may decode to.
+fn earned(stored: &[u8]) -> u64 {
+    (stored.len() as u64).saturating_mul(MAX_RATIO).saturating_add(1 << 16)
+}
+
 /// Compresses a decoded page or root.
 ///
 /// # Errors
@@ -113,14 +121,14 @@ pub fn seal(decoded: Vec<u8>) -> Result<StoredPage> {
     }
     let mut packed = Vec::new();
     ZstdCodec::default().compress(&decoded, &mut packed)?;
-    let (bytes, codec) =
-        if packed.len() < decoded.len() { (packed, PageCodec::Zstd) } else { (decoded, PageCodec::None) };
+    // What readers would take for a bomb stays as it is.
+    let (bytes, codec) = match packed.len() < decoded.len() && decoded_bytes <= earned(&packed) {
+        true => (packed, PageCodec::Zstd),
+        false => (decoded, PageCodec::None),
+    };
     let checksum = checksum(&bytes);
     Ok(StoredPage { bytes, decoded_bytes, codec, checksum })
 }
-
-/// Largest factor by which Zstandard may have shrunk a page; more is taken for a bomb.
-const MAX_RATIO: u64 = 4096;
 
 /// Checks and decodes a stored page or root.
 ///
@@ -128,8 +136,7 @@ const MAX_RATIO: u64 = 4096;
 /// `Corrupt`, `Unsupported`.
 pub fn open(stored: &[u8], codec: u64, decoded_bytes: u64, sum: u32, what: &str) -> Result<Vec<u8>> {
     verify(stored, sum, what)?;
-    let earned = (stored.len() as u64).saturating_mul(MAX_RATIO).saturating_add(1 << 16);
-    if decoded_bytes > MAX_PAGE_BYTES.min(earned) {
+    if decoded_bytes > MAX_PAGE_BYTES.min(earned(stored)) {
         return Err(Error::corrupt(format!(
             "{what} of {} bytes claims {decoded_bytes} decoded bytes",
             stored.len()
@@ -187,4 +194,27 @@ pub fn attribute_key(name: &str, node: u64) -> Vec<u8> {
     key.push(0);
     put_key(&mut key, node);
     key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_sealed_opens_however_well_it_compresses() {
+        for n in [0, 1, 1 << 12, 1 << 16, 1 << 20, 1 << 26] {
+            let page = vec![7; n];
+            let sealed = seal(page.clone()).unwrap();
+            let found = open(
+                &sealed.bytes,
+                sealed.codec.code().into(),
+                sealed.decoded_bytes,
+                sealed.checksum,
+                "page",
+            )
+            .unwrap();
+            assert_eq!(found, page, "{n}");
+            assert!(n < 2 || n > 1 << 16 || sealed.bytes.len() < n);
+        }
+    }
 }
