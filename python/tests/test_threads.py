@@ -45,6 +45,32 @@ def test_threads_read_and_write_at_once(path: str) -> None:
         assert all(pool.map(check, range(64)))
 
 
+def test_threads_that_change_the_same_chunk_lose_nothing(path: str) -> None:
+    file = af.open(path, "w")
+    array = file.create_array("a", shape=400, dtype="i8")
+    grown = file.create_array("grown", shape=0, dtype="i8", chunks=100)
+
+    def work(thread: int) -> None:
+        own = file["grown"]
+        for i in range(20):
+            place = thread + 8 * i
+            if thread % 4 == 0:
+                array[place] = 1
+            elif thread % 4 == 1:
+                array[place : place + 9 : 8] = 1
+            elif thread % 4 == 2:
+                array.oindex[[place]] = 1
+            else:
+                array.vindex[[place]] = 1
+            own.append([place])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert array[:160].tolist() == [1] * 160
+    assert sorted(grown[...].tolist()) == list(range(160))
+    file.discard()
+
+
 def test_the_lock_is_free_while_the_library_works(path: str) -> None:
     with af.open(path, "w", codec="zstd:12") as file:
         array = file.create_array("a", shape=(40, 100_000), dtype="f8", chunks=(10, 100_000), filters=[])

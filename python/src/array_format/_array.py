@@ -400,12 +400,13 @@ class Array:
 
     def _update(self, start: list[int], shape: list[int], place: Any, values: np.ndarray, mask: np.ndarray | None) -> None:
         """Reads a region, replaces some of its elements, and writes it."""
-        region, region_mask = self._region(start, shape, [])
-        place = (*place, ...)
-        region[place] = values
-        if region_mask is not None:
-            region_mask[place] = False if mask is None else mask
-        self._write(start, region, region_mask)
+        with self._file._gate.alone():
+            region, region_mask = self._region(start, shape, [])
+            place = (*place, ...)
+            region[place] = values
+            if region_mask is not None:
+                region_mask[place] = False if mask is None else mask
+            self._write(start, region, region_mask)
 
     def _given(self, values: Any) -> tuple[np.ndarray, np.ndarray | None]:
         """Values as elements of this array, and what of them is null."""
@@ -501,12 +502,14 @@ class Array:
         shape = list(region.shape[: self.ndim])
         if not kind.is_variable:
             stored = kind.to_stored(region)
-            handle.write_bytes(self._path, start, shape, stored.reshape(-1).view(np.uint8), there)
+            with self._file._gate.shared():
+                handle.write_bytes(self._path, start, shape, stored.reshape(-1).view(np.uint8), there)
             return
         flat = [
             b"" if there is not None and not there[i] else self._payload(v) for i, v in enumerate(region.astype(object).reshape(-1))
         ]
-        handle.write_variable(self._path, start, shape, flat, None if there is None else there.tobytes())
+        with self._file._gate.shared():
+            handle.write_variable(self._path, start, shape, flat, None if there is None else there.tobytes())
 
     def _payload(self, value: Any) -> Any:
         width = self._type.width
@@ -567,6 +570,10 @@ class Array:
         Whole chunks are written without reading anything; the last one is read if it was not full.
         """
         self._file._writable()
+        with self._file._gate.alone():  # of two threads, one appends to what the other has appended
+            self._append(values, axis)
+
+    def _append(self, values: Any, axis: int) -> None:
         self._sync()
         if not -self.ndim <= axis < self.ndim:
             raise self._wrong(f"axis {axis} of an array of {self.ndim} axes")

@@ -17,6 +17,7 @@ import numpy as np
 from . import _columns, _core, _repr
 from ._attributes import JSON_PREFIX
 from ._batch import read_many
+from ._gate import Gate
 from ._group import Group
 from .errors import AlreadyExistsError, InvalidArgumentError, NotFoundError, PermissionDeniedError
 
@@ -248,6 +249,7 @@ class File(Group):
         self._open: _core.Handle | None = handle
         self._in_transaction = False
         self._changes = 0
+        self._gate = Gate()
 
     @property
     def _root(self) -> File:  # type: ignore[override] # not an attribute, which would be a cycle that keeps a file open until it is found
