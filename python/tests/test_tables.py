@@ -103,6 +103,14 @@ def test_tables_are_filtered(file: af.File) -> None:
     assert file.read_many(table.where(table["n"] > 3)["name"])[0].tolist() == [4, 5, 6, 7, 8, 9]
 
 
+def test_attributes_with_the_name_of_a_statistic(file: af.File) -> None:
+    file["p0"].attrs.update(name="mine", min=7)
+    table = file.table("name", "min")
+    assert table["name"].tolist()[1:3] == ["p0", "p1"] and table["attrs.name"][1] == "mine" and table["attrs.min"][1] == 7
+    assert table["min"][1] == 0 and table["attrs.min"][2] is np.ma.masked
+    file.discard()
+
+
 def test_tables_as_data_frames(file: af.File) -> None:
     pandas = pytest.importorskip("pandas")
     frame = file.table("n", "units", "when", "ok", "nothing").to_pandas()

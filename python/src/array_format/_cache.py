@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from . import _core
+from .errors import InvalidArgumentError
 
 
 def set_cache(memory_bytes: int = 256 << 20, disk_folder: str | os.PathLike[str] | None = None, disk_bytes: int = 10 << 30) -> None:
@@ -19,6 +20,8 @@ def set_cache(memory_bytes: int = 256 << 20, disk_folder: str | os.PathLike[str]
     disk_bytes : int
         What the folder may take.
     """
+    if memory_bytes < 0 or disk_bytes < 0:
+        raise InvalidArgumentError("a cache cannot take less than nothing")
     folder = os.fspath(disk_folder) if disk_folder is not None else None
     _core.set_cache(memory_bytes, folder, disk_bytes if folder is not None else 0)
 

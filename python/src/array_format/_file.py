@@ -502,12 +502,15 @@ class File(Group):
         return _columns.Table(columns)
 
     def table(self, *attributes: str) -> _columns.Table:
-        """`statistics_table`, and a column for each attribute, masked where an array does not have it."""
+        """`statistics_table`, and a column for each attribute, masked where an array does not have it.
+
+        The column of an attribute with the name of a statistic is ``"attrs.min"``, ``"attrs.name"`` and so on.
+        """
         table = self.statistics_table()
         names = table["name"].tolist()
         columns = dict(table)
         for name in attributes:
-            columns[name] = _columns.aligned(names, *_attribute_column(self._handle, name))
+            columns[f"attrs.{name}" if name in table else name] = _columns.aligned(names, *_attribute_column(self._handle, name))
         return _columns.Table(columns)
 
     # For writers that share one commit.

@@ -133,7 +133,12 @@ class Group(MutableMapping[str, Any]):
                 if not there:
                     raise
         group = Group(self._root, path)
-        group.attrs.update(attrs or {})
+        try:
+            group.attrs.update(attrs or {})
+        except Exception:
+            if not there:
+                self._root._writable().delete(path)
+            raise
         return group
 
     def require_group(self, name: str) -> Group:
@@ -318,6 +323,8 @@ def _element_type(data: Any, dtype: Any) -> tuple[ElementType, bool, np.ndarray 
     if isinstance(data, Array):
         kind, null, data = data._type, data.nullable, data[...]
         return (kind if dtype is None else of_numpy(dtype)), null, data
+    if isinstance(data, Mapping):
+        raise InvalidArgumentError(f"a {type(data).__name__} is no array: copy its arrays one by one")
     if data is None:
         return of_numpy(np.float64 if dtype is None else dtype), False, None
     given = None if dtype is None or dtype is object else of_numpy(dtype)
@@ -348,6 +355,8 @@ def _dimension_names(dims: Iterable[str | None] | str | None, ndim: int) -> list
 
 
 def _fill_bytes(kind: ElementType, value: Any) -> bytes:
+    if value is np.ma.masked:
+        raise InvalidArgumentError("elements that were not written are null in an array with nullable=True and no fill value")
     if kind.name in ("string", "binary"):
         if kind.width is None or np.size(value) == 1 and len(value) <= kind.width:
             if kind.name == "string" and isinstance(value, str):
