@@ -115,6 +115,16 @@ def test_growing(path: str) -> None:
     file.discard()
 
 
+def test_arrays_that_begin_empty_have_chunks_to_grow_by(path: str) -> None:
+    file = af.open(path, "w")
+    for shape, chunks in {(0,): (131072,), (0, 8): (16384, 8), (0, 0): (362, 362), (5, 0): (5, 26214)}.items():
+        assert file.create_array("a", shape=shape, dtype="f8", overwrite=True).chunks == chunks
+    big = file.create_array("b", shape=(0, 1000, 1000), dtype="f8")
+    assert big.chunks[0] == 1 and np.prod(big.chunks) * 8 <= 1 << 20
+    assert file.create_array("c", shape=0, dtype="f8", chunks=False).chunks is None
+    file.discard()
+
+
 def test_several_objects_for_one_array_see_the_same(path: str) -> None:
     file = af.open(path, "w")
     one = file.create_array("a", [1, 2])

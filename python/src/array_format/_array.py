@@ -567,7 +567,8 @@ class Array:
     def append(self, values: Any, axis: int = 0) -> None:
         """Makes the array longer by `values` on one axis; their other axes are the array's.
 
-        Whole chunks are written without reading anything; the last one is read if it was not full.
+        Whole chunks are written without reading anything; the last one is read if it was not full. An array that is to grow should
+        have chunks: one that is a single chunk is written as a whole each time.
         """
         self._file._writable()
         with self._file._gate.alone():  # of two threads, one appends to what the other has appended

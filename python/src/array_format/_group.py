@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
@@ -182,7 +183,7 @@ class Group(MutableMapping[str, Any]):
             Names of its axes.
         chunks : int or tuple of int or bool, optional
             The shape of its chunks, what is read, compressed and replaced as a whole; `False` for one chunk. If it is left out, one
-            chunk for arrays of up to 4 MiB, and chunks of about 1 MiB for others.
+            chunk for arrays of up to 4 MiB, and chunks of about 1 MiB for others and for those that have an axis of length 0.
         fill_value : optional
             What elements are that were not written. If it is left out: nulls where they are possible, else 0, ``""`` or NaT.
         nullable : bool, optional
@@ -390,6 +391,11 @@ CHUNK_BYTES = 1 << 20
 def _chunk_shape(shape: list[int], kind: ElementType) -> list[int] | None:
     """Chunks of about `CHUNK_BYTES` with axes in proportion to the array's; `None` where one chunk is good enough."""
     itemsize = max(kind.dtype.itemsize if not kind.is_variable else 16, 1)
+    if growing := shape.count(0):  # they are empty to be appended to, and one chunk would be written again each time
+        room = CHUNK_BYTES / (itemsize * math.prod(n for n in shape if n))
+        shape = [n or max(int(room ** (1 / growing)), 1) for n in shape]
+        if room >= 1:
+            return shape
     size = itemsize
     for n in shape:
         size *= n
