@@ -82,12 +82,26 @@ impl Version {
             true => wanted.par_iter().with_min_len(MANY / 4).map(|w| read(w).now_or_never()).collect(),
             false => wanted.iter().map(|_| None).collect(),
         };
-        // Who wanted an object that another thread was opening asks again.
-        let reads = now.into_iter().zip(wanted).map(async |(now, w)| match now {
-            Some(bytes) => bytes,
-            None => read(w).await,
-        });
+        // Collected first: a future that holds closures over references cannot be sent to another thread.
+        let reads: Vec<_> = now
+            .into_iter()
+            .zip(wanted)
+            .map(|(now, w)| self.read_unless(now, w.object, w.range.clone()))
+            .collect();
         stream::iter(reads).buffered(IN_FLIGHT).try_collect().await
+    }
+
+    /// What was read already, or not: who wanted an object that another thread was opening asks again.
+    async fn read_unless(
+        &self,
+        now: Option<Result<Bytes>>,
+        object: ObjectId,
+        range: Range<u64>,
+    ) -> Result<Bytes> {
+        match now {
+            Some(bytes) => bytes,
+            None => self.read(object, range).await,
+        }
     }
 
     pub(crate) fn codec(&self, block: &BlockMeta) -> Result<Arc<dyn CompressionCodec>> {
