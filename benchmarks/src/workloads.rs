@@ -364,7 +364,7 @@ fn catalogue(peer: &dyn Peer, phase: &str, c: &Context) -> Result<Vec<Step>> {
     for (name, on_disk) in [("20 commits, in memory", false), ("20 commits, on disk", true)] {
         let mut file = peer.open_catalogue(&c.dir, on_disk)?;
         let names: Vec<String> =
-            (0..COMMITS).map(|_| format!("{}/new", Profiles::name(dice.below(1 << 20) as usize))).collect();
+            (0..COMMITS).map(|_| format!("{}_new", Profiles::name(dice.below(1 << 20) as usize))).collect();
         timed(&mut steps, name, || names.iter().zip(&values).try_for_each(|(n, v)| file.add(n, v)))?;
         let (read, written) = file.traffic()?;
         let most = COMMITS as u64 * (256 << 10);

@@ -130,8 +130,15 @@ impl Peer for Ours {
             true => wait(ArrayFile::open_path(dir.join(FILE), FileConfig::default()))?,
             false => {
                 let store: Arc<dyn Storage> = Arc::new(InMemoryStorage::new());
-                let bytes = std::fs::read(dir.join(FILE))?;
-                wait(store.put(FILE, bytes.into(), FinishMode::Create))?;
+                let layers = format!("{FILE}.layers");
+                let mut names = vec![FILE.to_owned()];
+                for layer in std::fs::read_dir(dir.join(&layers))? {
+                    names.push(format!("{layers}/{}", layer?.file_name().display()));
+                }
+                for name in names {
+                    let bytes = std::fs::read(dir.join(&name))?;
+                    wait(store.put(&name, bytes.into(), FinishMode::Create))?;
+                }
                 wait(ArrayFile::open(store, FILE, FileConfig::default()))?
             }
         };

@@ -58,9 +58,9 @@ impl LocalUpload {
         }
         self.synced_behind()?;
         self.unsynced = 0;
-        let file = self.file.get_ref().try_clone()?;
+        // Where there is no descriptor or thread to be had, all of it is synced at the end.
+        let Ok(file) = self.file.get_ref().try_clone() else { return Ok(()) };
         let thread = thread::Builder::new().name("array-format-sync".into());
-        // Without a thread all of it is synced at the end.
         self.syncing = thread.spawn(move || file.sync_data()).ok();
         Ok(())
     }
