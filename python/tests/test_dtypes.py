@@ -382,7 +382,10 @@ def test_fill_values(memory: str, dtype: Any, fill: Any) -> None:
     assert np.asarray(array[...]).shape == (2, 2) and array._repr_html_()
 
 
-@pytest.mark.parametrize(("dtype", "fill"), [("i1", 300), ("i4", 1.5), ("i4", "x"), ("?", 7), ("list<i64; 3>", [1, 2]), ("U3", "abcd"), ("string", 5)])
+NO_FILLS = [("i1", 300), ("i4", 1.5), ("i4", "x"), ("?", 7), ("list<i64; 3>", [1, 2]), ("U3", "abcd"), ("string", 5)]
+
+
+@pytest.mark.parametrize(("dtype", "fill"), NO_FILLS, ids=lambda x: repr(x)[:30])
 def test_fill_values_that_do_not_fit(memory: str, dtype: str, fill: Any) -> None:
     file = af.open(memory, "w")
     with pytest.raises(af.InvalidArgumentError):

@@ -265,7 +265,10 @@ def test_what_is_no_index(key: Any) -> None:
     file.discard()
 
 
-@pytest.mark.parametrize(("key", "shape"), [(slice(0, 3), (2,)), ((slice(None), 0), (4,)), (0, (2, 4)), ((0, 0), (2,)), (slice(0, 0), (3,))])
+WRONG_SHAPES = [(slice(0, 3), (2,)), ((slice(None), 0), (4,)), (0, (2, 4)), ((0, 0), (2,)), (slice(0, 0), (3,))]
+
+
+@pytest.mark.parametrize(("key", "shape"), WRONG_SHAPES)
 def test_values_of_another_shape_are_refused(key: Any, shape: tuple[int, ...]) -> None:
     file = af.open("memory://indexing/shape.af", "w")
     array = file.create_array("a", shape=(5, 4), dtype="i4")

@@ -139,7 +139,8 @@ def test_tables_of_nothing() -> None:
 
 
 def test_many_arrays_at_once(file: af.File) -> None:
-    more = {"s": ["x", "y"], "n": [1, None], "t": np.array(["2020", "NaT"], "M8[D]"), "z": np.float32(2), "e": np.empty((0, 3)), "b": [True]}
+    more = {"s": ["x", "y"], "n": [1, None], "t": np.array(["2020", "NaT"], "M8[D]")}
+    more |= {"z": np.float32(2), "e": np.empty((0, 3)), "b": [True]}
     for name, values in more.items():
         file[name] = values
     names = ["p3", "s", "n", "t", "z", "e", "b", "p0", "p3"]

@@ -1,4 +1,4 @@
-"""Type hints: the stub of the extension module agrees with it, and the package with itself."""
+"""The stub of the extension module agrees with it. Whether the package agrees with itself is what ``python -m mypy`` tells."""
 
 from __future__ import annotations
 
@@ -28,8 +28,4 @@ def test_the_stub_is_what_the_extension_module_has(tmp_path: Path) -> None:
     stubs.mkdir()
     (stubs / "__init__.pyi").touch()
     shutil.copy(PACKAGE / "src/array_format/_core.pyi", stubs)
-    run("mypy.stubtest", "array_format._core", folder=tmp_path, MYPYPATH=str(tmp_path), PYTHONPATH=str(PACKAGE / "src"))
-
-
-def test_the_package_has_types_that_agree() -> None:
-    run("mypy", folder=PACKAGE)
+    run("mypy.stubtest", "array_format._core", folder=tmp_path, MYPYPATH=str(tmp_path))

@@ -113,8 +113,8 @@ def decode(pairs: list[tuple[str, tuple[str, Any]]]) -> dict[str, Any]:
 class Attributes(MutableMapping[str, Any]):
     """The attributes of a file, a group or an array.
 
-    Values are what numpy and Python have: bool, int, float, str, bytes, numpy scalars with their type, one-dimensional arrays, lists of texts.
-    Anything else that JSON can hold is kept as JSON. Changes are pending until they are committed, like all others.
+    Values are what numpy and Python have: bool, int, float, str, bytes, numpy scalars with their type, one-dimensional arrays, lists of
+    texts. Anything else that JSON can hold is kept as JSON. Changes are pending until they are committed, like all others.
     """
 
     def __init__(self, file: File, node: str) -> None:
@@ -123,7 +123,8 @@ class Attributes(MutableMapping[str, Any]):
 
     def _missing(self, name: object) -> NotFoundError:
         file, node = self._file.url, self._node
-        return NotFoundError(f"there is no attribute {name!r} of {node!r} in {file}" if node else f"{file} has no attribute {name!r}", file=file, array=node or None)
+        what = f"there is no attribute {name!r} of {node!r} in {file}" if node else f"{file} has no attribute {name!r}"
+        return NotFoundError(what, file=file, array=node or None)
 
     def _wrong(self, what: str) -> InvalidArgumentError:
         file, node = self._file.url, self._node

@@ -272,7 +272,8 @@ def of_values(values: np.ndarray) -> tuple[ElementType, bool]:
         return number, nullable
     kinds = sorted({type(v).__name__ for v in some})
     raise InvalidArgumentError(
-        f"an array of objects of {', '.join(kinds)}: they have to be all texts, all bytes, all numbers, or all one-dimensional arrays of one dtype"
+        f"an array of objects of {', '.join(kinds)}: they have to be all texts, all bytes, all numbers, "
+        "or all one-dimensional arrays of one dtype"
     )
 
 

@@ -307,7 +307,8 @@ class File(Group):
     def __reduce__(self) -> tuple[Any, ...]:
         handle = self._handle
         if handle.has_pending():
-            raise InvalidArgumentError(f"{self._url} has pending changes, which do not go to other processes: commit them first", file=self._url)
+            what = "has pending changes, which do not go to other processes: commit them first"
+            raise InvalidArgumentError(f"{self._url} {what}", file=self._url)
         version = handle.version() if self._mode == "r" else None
         return _reopen, (self._url, "r" if self._mode == "r" else "r+", version, self._settings)
 

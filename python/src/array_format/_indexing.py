@@ -79,7 +79,9 @@ class Basic:
 
 def is_fancy(key: Any) -> bool:
     """Whether one part of an index selects by integers or booleans in an array or list."""
-    return isinstance(key, list | range) or (isinstance(key, np.ndarray) and (key.ndim > 0 or key.dtype == bool)) or isinstance(key, bool | np.bool_)
+    if isinstance(key, np.ndarray):
+        return key.ndim > 0 or key.dtype == bool
+    return isinstance(key, list | range | bool | np.bool_)
 
 
 def expand(key: Any, ndim: int, *, newaxes: bool = True) -> tuple[list[Any], tuple[int, ...]]:
@@ -124,7 +126,8 @@ def run_of(part: Any, length: int, axis: int) -> Run:
         index = operator.index(part)
     except TypeError:
         raise IndexError(
-            f"an index of type {type(part).__name__}: integers, slices, ellipsis and newaxis are possible here, and arrays of integers or booleans"
+            f"an index of type {type(part).__name__}: integers, slices, ellipsis and newaxis are possible here, "
+            "and arrays of integers or booleans"
         ) from None
     if not -length <= index < length:
         raise IndexError(f"index {index} is out of bounds for axis {axis} with size {length}")
@@ -150,7 +153,10 @@ def integers(part: Any, length: int, axis: int) -> np.ndarray | Run:
 def _checked(array: np.ndarray, length: int, axis: int) -> np.ndarray:
     if array.dtype == bool:
         if array.shape != (length,):
-            raise IndexError(f"boolean index did not match indexed array along axis {axis}; size of axis is {length} but size of boolean axis is {array.size}")
+            raise IndexError(
+                f"boolean index did not match indexed array along axis {axis}; "
+                f"size of axis is {length} but size of boolean axis is {array.size}"
+            )
         return np.flatnonzero(array)
     if array.size == 0 and array.dtype == float:
         array = array.astype(np.int64)
@@ -235,7 +241,9 @@ def points(key: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, ...
         coords = np.stack(np.nonzero(mask)) if shape else np.zeros((0, int(mask)), np.int64)
         return coords, (coords.shape[1],)
     if len(parts) != len(shape):
-        raise IndexError(f"vindex needs one array of integers for each of the {len(shape)} axes, or one boolean array of their shape; got {len(parts)}")
+        raise IndexError(
+            f"vindex needs one array of integers for each of the {len(shape)} axes, or one boolean array of their shape; got {len(parts)}"
+        )
     arrays = [np.asarray(p) for p in parts]
     for axis, array in enumerate(arrays):
         if array.dtype == bool or isinstance(parts[axis], slice):
