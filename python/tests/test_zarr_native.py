@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -458,3 +460,26 @@ def test_an_array_of_one_chunk_grows(path: str) -> None:
     assert file["x"].attrs["when"] == when and file["x"].codec.startswith("zstd") and file["x"].dims == ("t",)
     assert file["pairs"].element_type == "list<f64; 2>" and file["pairs"][...].tolist() == [[0, 1], [2, 3]] + [[7, 7]] * 3
     assert _keys(Store(path)) == ["pairs/c/0/0", "pairs/c/1/0", "pairs/c/2/0", "pairs/zarr.json", "x/c/0", "x/c/1", "x/c/2", "x/zarr.json", "zarr.json"]
+
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "v1"
+
+
+@pytest.mark.skipif(not FIXTURES.is_dir(), reason="the files of the format's own tests are not there")
+@pytest.mark.parametrize("name", sorted(p.name for p in FIXTURES.glob("*") if p.is_dir()))
+def test_the_files_of_the_format_read_through_zarr(name: str, tmp_path: Path) -> None:
+    shutil.copytree(FIXTURES / name, tmp_path / name)
+    path = tmp_path / name / f"{name}.af"
+    root = zarr.open_group(Store(path, read_only=True), mode="r")
+    for array_name, array in af.open(path).arrays(recursive=True).items():
+        found, expected = np.asarray(root[array_name][...]), array[...]
+        there = ~np.ma.getmaskarray(expected)
+        values, found = np.ma.getdata(expected)[there], found[there]
+        if array.element_type == "bf16":
+            values = values.astype("f4")
+        if array.element_type.startswith("list<") and values.dtype == object:
+            values = np.array([v.tobytes() for v in values.reshape(-1)] + [b""], object)[:-1]
+        if values.dtype.kind in "OT":
+            assert found.reshape(-1).tolist() == values.reshape(-1).tolist(), array_name
+        else:
+            assert found.dtype == values.dtype and found.tobytes() == values.tobytes(), array_name

@@ -138,6 +138,12 @@ class Layout:
         return max(math.prod(self.full_shape) * self.definition.kind.dtype.itemsize, 1)
 
     @cached_property
+    def shows_all(self) -> bool:
+        """Whether chunks that were never written have to be shown, since no fill value of Zarr's says what they are: lists of several values."""
+        item, fill = self.definition.kind.item_shape, self.definition.fill
+        return bool(item and fill is not None) and fill != fill[: len(fill) // item[0]] * item[0]
+
+    @cached_property
     def grid(self) -> tuple[int, ...]:
         """How many chunks there are on each axis."""
         return tuple(-(-n // c) for n, c in zip(self.shape, self.chunk_shape, strict=True))

@@ -127,9 +127,10 @@ def _document(editor: Editor, key: str) -> bytes | None:
 
 
 def written(editor: Editor, key: str) -> tuple[Layout, tuple[int, ...]] | None:
+    """The chunk of a key that an array has."""
     found = editor.chunk(key)
     try:
-        return found if found is not None and editor.handle.is_written(found[0].path, list(found[1])) else None
+        return found if found is not None and (found[0].shows_all or editor.handle.is_written(found[0].path, list(found[1]))) else None
     except (NotFoundError, InvalidArgumentError):
         return None  # deleted or cut off meanwhile
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from zarr.core.chunk_grids import RegularChunkGrid
 
 from .._dtypes import DTYPE_ATTRIBUTE
@@ -247,10 +248,11 @@ class Tree:
                 yield from (k for k in self.chunk_keys(layout) if k.startswith(prefix))
 
     def chunk_keys(self, layout: Layout) -> list[str]:
-        """The keys of an array's chunks that were written."""
+        """The keys of the chunks that an array has."""
         start = layout.node + "/" if layout.node else ""
         try:
-            return [start + layout.key(tuple(row[0])) for row in self.handle.chunks(layout.path)]
+            chunks = np.ndindex(layout.grid) if layout.shows_all else (tuple(row[0]) for row in self.handle.chunks(layout.path))
+            return [start + layout.key(coords) for coords in chunks]
         except NotFoundError:
             return []
 

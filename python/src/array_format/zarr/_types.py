@@ -60,11 +60,11 @@ def fill_of(kind: ElementType, nullable: bool, stored: bytes | None, data_type: 
             return dtype.type(np.nan)
         if nullable and dtype.kind in "iu":
             return dtype.type(np.iinfo(dtype).min if dtype.kind == "i" else np.iinfo(dtype).max)
-        if dtype.kind in "Mm":
+        if nullable and dtype.kind in "Mm":
             return dtype.type("NaT")
         if kind.is_variable and kind.hidden is None:
             return "" if kind.name == "string" else b""
-        return data_type.default_scalar()
+        return np.zeros((), dtype)[()]
     if kind.name == "string":
         return data_type.cast_scalar(stored.decode())
     if kind.is_variable:
