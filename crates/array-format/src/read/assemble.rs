@@ -23,7 +23,7 @@ use rayon::prelude::*;
 
 use super::fetch::{Stretch, slice};
 use super::frames::{self, Frames, Needed, Stored};
-use super::slabs::{self, Piece, Slab, batches, held};
+use super::slabs::{self, LEAST_BATCH_BYTES, Piece, Slab, batches, held};
 use super::view::{ChunkSource, FoundArray, View};
 use crate::index::Version;
 use crate::layer::object::PinnedObject;
@@ -243,7 +243,8 @@ impl Version {
         let elements = slabs.iter().flat_map(|s| &s.pieces).map(|p| p.elements as u64);
         let decoded = elements.fold(0, u64::saturating_add).saturating_mul(size);
         let keeps = !reads_now && decoded <= self.config.cache.capacity_bytes() / 4;
-        if !reads_now {
+        // What is small is asked for all at once.
+        if !reads_now && held(&slabs, reads_now) > LEAST_BATCH_BYTES {
             self.fill_whole(schema, &mut slabs, keeps).await?;
             slabs.retain(|slab| !slab.pieces.is_empty());
         }
