@@ -69,7 +69,7 @@ fn every_command_takes_a_url_where_it_takes_a_path() {
         ok(&["compact", file]);
         ok(&["gc", file]);
         assert!(ok(&["verify", file, "--statistics"]).contains("all is well"), "{server}");
-        let dumped = ok(&["dump", file]);
+        assert!(ok(&["dump", file]).contains("theta"), "{server}");
         let repaired = format!("{folder}/repaired.af");
         ok(&["repair", file, &repaired]);
         assert!(ok(&["ls", &repaired]).contains(theta), "{server}");
@@ -80,7 +80,6 @@ fn every_command_takes_a_url_where_it_takes_a_path() {
         ok(&["repair", file, local.to_str().unwrap()]);
         let url = format!("file://{}", local.display());
         assert!(ok(&["ls", &url]).contains(theta), "{server}");
-        assert_eq!(ok(&["dump", &url]).len(), dumped.len(), "{server}");
         let e = said(&environment, 1, &["ls", &format!("{folder}/nothing.af")]);
         assert!(e.contains("nothing.af") && e.lines().count() == 1, "{server}: {e}");
         let e = said(&environment, 1, &["ls", &folder]);
@@ -129,12 +128,13 @@ fn credentials_come_from_options_the_environment_and_profiles() {
     let of = |pairs: &[(&str, &str)]| -> Environment {
         pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect()
     };
-    let import = ["import", &*file, &*data("vlstr_type.nc")];
-    let all = [here, keys].concat();
+    let source = data("vlstr_type.nc");
+    let import = ["import", &*file, &*source];
+    let all: Vec<_> = here.into_iter().chain(keys).collect();
     run(&Environment::new(), 0, &import, &all);
 
     let exported = of(&[
-        ("AWS_ENDPOINT_URL_S3", &endpoint),
+        ("AWS_ENDPOINT_URL_S3", endpoint.as_str()),
         ("AWS_DEFAULT_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "test"),
         ("AWS_SECRET_ACCESS_KEY", "testtest"),
@@ -188,15 +188,15 @@ fn azure_is_reached_as_its_own_tools_reach_it() {
     };
     let short = [
         ("AZURE_STORAGE_ENDPOINT", &*endpoint),
-        ("AZURE_STORAGE_ACCOUNT", &account),
-        ("AZURE_STORAGE_KEY", &key),
+        ("AZURE_STORAGE_ACCOUNT", &*account),
+        ("AZURE_STORAGE_KEY", &*key),
     ];
     said(&pairs(&short), 0, &["ls", &file]);
     let connection = format!(
         "DefaultEndpointsProtocol=http;AccountName={account};AccountKey={key};BlobEndpoint={endpoint};"
     );
-    said(&pairs(&[("AZURE_STORAGE_CONNECTION_STRING", &connection)]), 0, &["ls", &file]);
-    let without_account = [("AZURE_STORAGE_ENDPOINT", &*endpoint), ("AZURE_STORAGE_KEY", &key)];
+    said(&pairs(&[("AZURE_STORAGE_CONNECTION_STRING", connection.as_str())]), 0, &["ls", &file]);
+    let without_account = [("AZURE_STORAGE_ENDPOINT", &*endpoint), ("AZURE_STORAGE_KEY", &*key)];
     for host in [account.clone(), format!("{account}.dfs.core.windows.net")] {
         for scheme in ["abfs", "abfss", "az"] {
             let url = format!("{scheme}://container@{host}/{folder}/x.af");
@@ -234,9 +234,9 @@ fn the_commands_of_the_documentation_do_what_they_say() {
     let block = block.replace("ocean.af", &format!("{}.af", fresh("ocean")));
     let folder = Path::new(env!("CARGO_BIN_EXE_af")).parent().unwrap();
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
-    let o =
-        Command::new("bash").args(["-euo", "pipefail", "-c", &block]).env("PATH", path).current_dir(root());
-    let o = { o }.output().unwrap();
+    let mut shell = Command::new("bash");
+    shell.args(["-euo", "pipefail", "-c", &block]).env("PATH", path).current_dir(root());
+    let o = shell.output().unwrap();
     assert!(o.status.success(), "{block}\n{}{}", text(&o.stdout), text(&o.stderr));
     assert!(text(&o.stdout).contains("all is well"), "{}", text(&o.stdout));
 }

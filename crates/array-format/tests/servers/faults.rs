@@ -239,13 +239,13 @@ fn a_server_that_never_answers_ends_at_the_deadline() {
 fn a_web_server_whose_answers_keep_breaking_off_is_read_in_the_end() {
     let Some(upstream) = address("WEB") else { return };
     let name = format!("{}.af", fresh("broken"));
-    let data = Array::from_shape_fn([40, 10_000], |(i, j)| (i * 10_000 + j) as i64).into_dyn();
+    let data = Array::from_shape_fn([80, 10_000], |(i, j)| (i * 10_000 + j) as i64).into_dyn();
     wait(async {
         let folder = std::env::var("AF_TEST_WEB_FOLDER").unwrap();
         let local = LocalStorage::new(&folder);
         let mut file = ArrayFile::create(local, &name, FileConfig::new(NoCompression)).await.unwrap();
         let names = vec!["a".into(), "b".into()];
-        file.define_array::<i64>("x", names, vec![40, 10_000], Some(vec![10, 10_000]), None).unwrap();
+        file.define_array::<i64>("x", names, vec![80, 10_000], Some(vec![10, 10_000]), None).unwrap();
         file.write_array("x", vec![], data.view()).await.unwrap();
         file.flush().await.unwrap();
         file.compact().await.unwrap();
@@ -261,7 +261,8 @@ fn a_web_server_whose_answers_keep_breaking_off_is_read_in_the_end() {
     let seen = proxy.take_seen();
     let ranges: Vec<_> = seen.iter().filter(|s| broken(s)).collect();
     assert!(ranges.len() > 5, "{seen:?}");
-    assert!(ranges.last().unwrap().answer_bytes * 2 < ranges[0].answer_bytes, "all of it again: {seen:?}");
+    let bytes = || ranges.iter().map(|s| s.answer_bytes);
+    assert!(bytes().min().unwrap() * 3 < bytes().max().unwrap(), "all of it again: {seen:?}");
 }
 
 #[test]
