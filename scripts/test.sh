@@ -40,7 +40,7 @@ servers() { # object stores and web servers on the loopback
   # Of the others, those that do again on servers what they do on disk.
   scripts/servers.sh bash -euo pipefail -c '
     (cd python && ../.venv/bin/python -m pytest tests/test_s3.py)
-    cargo test --locked -p array-format --test servers
+    cargo test --locked -p array-format -p array-format-cli --test servers --test stores
     cargo test --locked -p array-format -p array-format-torture --test never --test torture -- helps_to_keep lost_on
   '
 }

@@ -115,7 +115,8 @@ impl Handle {
             for name in &names {
                 let array = snapshot.array(name).await?;
                 let hidden = array.attribute_names.iter().any(|a| a == "array_format.dtype");
-                let plain = matches!(array.schema.dtype, DType::Scalar(_)) && !array.schema.nullable && !hidden;
+                let plain =
+                    matches!(array.schema.dtype, DType::Scalar(_)) && !array.schema.nullable && !hidden;
                 types.push((array.schema.dtype.to_string(), plain));
             }
             Ok(types)

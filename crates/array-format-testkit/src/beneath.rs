@@ -1,6 +1,7 @@
 //! A folder of a storage as a storage of its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use array_format::Result;
 use array_format::storage::{ListEntry, ObjectTag, Opened, Storage, Upload};
@@ -58,8 +59,8 @@ impl Storage for Beneath {
         self.inner.sync(&self.path(path)).await
     }
 
-    async fn sweep(&self, path: &str) -> Result<u64> {
-        self.inner.sweep(&self.path(path)).await
+    async fn sweep(&self, path: &str, older_than: Duration) -> Result<u64> {
+        self.inner.sweep(&self.path(path), older_than).await
     }
 
     fn describe(&self, path: &str) -> String {

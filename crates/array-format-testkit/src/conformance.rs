@@ -3,11 +3,14 @@
 //! Replacing and promoting may be `Unsupported`; everything else must work.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use array_format::storage::{FinishMode, ObjectTag, Storage};
 use array_format::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use futures::future::join_all;
+
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The whole exam. `folder` must be empty or absent; objects are left in it.
 ///
@@ -87,7 +90,7 @@ pub async fn absent_objects(storage: &dyn Storage, folder: &str) {
     assert_kind(storage.open(&path, 100).await, ErrorKind::NotFound);
     storage.delete(&path).await.expect("deleting what is not there is fine");
     assert!(names_in(storage, folder).await.is_empty());
-    storage.sweep(&path).await.expect("sweeping an absent folder is fine");
+    storage.sweep(&path, WEEK).await.expect("sweeping an absent folder is fine");
     assert!(storage.describe(&path).ends_with(&path), "{} names the path", storage.describe(&path));
 }
 
@@ -163,7 +166,7 @@ pub async fn unfinished_is_invisible(storage: &dyn Storage, folder: &str) {
         }
         assert_kind(storage.open(&path, 1).await, ErrorKind::NotFound);
         assert!(names_in(storage, folder).await.is_empty(), "nothing is listed before finish");
-        storage.sweep(&path).await.expect("sweeping works");
+        storage.sweep(&path, WEEK).await.expect("sweeping works");
 
         let last = uploads.pop().expect("three were started");
         uploads.pop().expect("three were started").abort().await.expect("an upload can be aborted");
@@ -248,7 +251,7 @@ pub async fn pinned_when_deleted(storage: &dyn Storage, folder: &str) {
     storage.delete(&path).await.expect("an object can be deleted");
     assert_same_or_expired(pinned.read(0..5_000).await, &old);
     // Some file systems tell the time in steps of 10 ms, and use inode numbers again.
-    std::thread::sleep(std::time::Duration::from_millis(30));
+    std::thread::sleep(Duration::from_millis(30));
     created(storage, &path, pattern(2, 5_000)).await;
     assert_same_or_expired(pinned.read(0..5_000).await, &old);
     assert_same_or_expired(pinned.read(100..101).await, &old.slice(100..101));

@@ -230,8 +230,8 @@ impl Storage for CountingStorage {
         self.shared.run(Operation::Sync, path, self.inner.sync(path), no_bytes).await
     }
 
-    async fn sweep(&self, path: &str) -> Result<u64> {
-        self.shared.run(Operation::Sweep, path, self.inner.sweep(path), no_bytes).await
+    async fn sweep(&self, path: &str, older_than: Duration) -> Result<u64> {
+        self.shared.run(Operation::Sweep, path, self.inner.sweep(path, older_than), no_bytes).await
     }
 
     fn describe(&self, path: &str) -> String {

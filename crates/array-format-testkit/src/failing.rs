@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use array_format::storage::{FinishMode, ListEntry, ObjectTag, Opened, Storage, StoredObject, Upload};
 use array_format::{Error, ErrorKind, Result};
@@ -207,8 +208,8 @@ impl Storage for FailingStorage {
         Begun::new(&self.plan, "sync", path).run(None, self.inner.sync(path)).await
     }
 
-    async fn sweep(&self, path: &str) -> Result<u64> {
-        Begun::new(&self.plan, "sweep", path).run(None, self.inner.sweep(path)).await
+    async fn sweep(&self, path: &str, older_than: Duration) -> Result<u64> {
+        Begun::new(&self.plan, "sweep", path).run(None, self.inner.sweep(path, older_than)).await
     }
 
     fn describe(&self, path: &str) -> String {

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use array_format::Result;
 use array_format::blocking::wait;
@@ -63,8 +64,8 @@ impl Storage for Immediate {
         at_once(self.0.sync(path))
     }
 
-    async fn sweep(&self, path: &str) -> Result<u64> {
-        at_once(self.0.sweep(path))
+    async fn sweep(&self, path: &str, older_than: Duration) -> Result<u64> {
+        at_once(self.0.sweep(path, older_than))
     }
 
     fn describe(&self, path: &str) -> String {

@@ -89,6 +89,14 @@ pub fn place(server: &str, name: &str) -> Option<Place> {
     Some(options.place(&format!("{bucket}/{}/{name}.af", fresh(name))).expect("a URL"))
 }
 
+/// The same through a proxy that listens at `endpoint`.
+pub fn place_through(server: &str, endpoint: &str, name: &str) -> Place {
+    let (options, bucket) = options(server, endpoint);
+    let plain = StoreOptions::default().with_deadline(Duration::from_secs(30));
+    let options = options.into_iter().fold(plain, |o, (name, value)| o.with_option(name, &value));
+    options.place(&format!("{bucket}/{}/{name}.af", fresh(name))).expect("a URL")
+}
+
 /// A folder of a server that nothing was written to before, as a storage of its own.
 pub fn folder(server: &str) -> Option<Arc<dyn Storage>> {
     let place = place(server, "folder")?;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use array_format_core::address::ObjectId;
 use array_format_core::footer::{Cause, DetachedRoot, Footer};
@@ -26,11 +27,16 @@ pub struct GcOptions {
     /// Versions that were committed at this time or later stay, as their writers' clocks had it: milliseconds since
     /// 1970-01-01T00:00:00Z.
     pub keep_since: Option<i64>,
+    /// How long ago an upload to a store was begun that is taken for a dead writer's. A week, unless set.
+    pub abandoned_after: Duration,
 }
+
+/// No upload of a writer that lives takes as long; Azure has the same limit.
+const ABANDONED_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl Default for GcOptions {
     fn default() -> Self {
-        Self { dry_run: false, keep_last: 1, keep_since: None }
+        Self { dry_run: false, keep_last: 1, keep_since: None, abandoned_after: ABANDONED_AFTER }
     }
 }
 
@@ -55,6 +61,13 @@ impl GcOptions {
         self.keep_since = Some(time_ms);
         self
     }
+
+    /// Takes an upload for a dead writer's that was begun so long ago. One that lives, and is removed, makes the flush of its writer fail.
+    #[must_use]
+    pub fn abandoned_after(mut self, age: Duration) -> Self {
+        self.abandoned_after = age;
+        self
+    }
 }
 
 /// What was, or would be, deleted.
@@ -62,7 +75,7 @@ impl GcOptions {
 pub struct GcReport {
     /// Names of the objects in the file's folder of layers, with their lengths in bytes.
     pub objects: Vec<(String, u64)>,
-    /// What dead writers had left unfinished on the local disk.
+    /// What dead writers had left unfinished: temporary files and keys, uploads that nobody ended.
     pub swept: u64,
 }
 
@@ -113,7 +126,7 @@ impl ArrayFile {
         }
         // Decided anew: until the floor was there, a version below it could still get a tag, or a detached layer be joined.
         report.objects = delete_unneeded(objects, Some(&listing)).await?;
-        report.swept = objects.storage.sweep(&objects.path).await?;
+        report.swept = objects.storage.sweep(&objects.path, options.abandoned_after).await?;
         Ok(report)
     }
 }

@@ -178,6 +178,39 @@ fn blocks_are_fetched_together_and_decoded_once() {
     });
 }
 
+/// Chunks are decoded in the order in which they come, several of one slab at once.
+#[test]
+fn a_large_region_takes_few_requests_and_each_of_its_chunks_is_decoded_once() {
+    block_on(async {
+        let data =
+            Array::from_shape_fn([40, 256, 256], |(t, y, x)| random((t << 16 | y << 8 | x) as u64) as u32);
+        let data = data.into_dyn();
+        for (config, cache) in [
+            (FileConfig::new(NoCompression), DeltaCache::new(0)),
+            (FileConfig::new(NoCompression), DeltaCache::default()),
+            (FileConfig::default(), DeltaCache::new(0)),
+            (FileConfig::default(), DeltaCache::default()),
+        ] {
+            let store = InMemoryStorage::default();
+            let mut file = ArrayFile::create(store.clone(), "g.af", config).await.unwrap();
+            let names = ["t", "y", "x"].map(String::from).to_vec();
+            file.define_array::<u32>("g", names, vec![40, 256, 256], Some(vec![8, 128, 128]), None).unwrap();
+            file.write_array("g", vec![], data.view()).await.unwrap();
+            file.flush().await.unwrap();
+            let (_, storage) = counted(&store);
+            let config = FileConfig::default().with_cache(cache);
+            let file = ArrayFile::open(storage, "g.af", config).await.unwrap();
+            let before = file.counters();
+            assert_eq!(file.read_array::<u32>("g", vec![], vec![]).await.unwrap(), data);
+            let after = file.counters();
+            assert!(after.requests - before.requests <= 4, "10.5 MB in ranges of 4 MiB: {after:?}");
+            assert_eq!(after.decoded_blocks - before.decoded_blocks, 20);
+            let part = file.read_array::<u32>("g", vec![1, 0, 5], vec![39, 256, 250]).await.unwrap();
+            assert_eq!(part, data.slice(ndarray::s![1..40, .., 5..255]).into_dyn());
+        }
+    });
+}
+
 #[test]
 fn a_new_chunk_of_64_kib_costs_itself_and_a_few_pages_of_the_index() {
     block_on(async {

@@ -24,6 +24,8 @@ use object_store::{
 };
 use tempfile::{TempDir, tempdir};
 
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+
 fn local() -> (TempDir, Arc<dyn Storage>) {
     let folder = tempdir().unwrap();
     let storage = LocalStorage::new(folder.path()).into_storage();
@@ -94,7 +96,7 @@ fn local_futures_are_complete_at_first_poll() {
     create(&*storage, "a/d.af", b"d");
     storage.promote("a/d.af", "a/b.af", &replaced).now_or_never().expect(now).unwrap();
     assert_eq!(storage.list("a").now_or_never().expect(now).unwrap().len(), 2);
-    assert_eq!(storage.sweep("a/b.af").now_or_never().expect(now).unwrap(), 0);
+    assert_eq!(storage.sweep("a/b.af", WEEK).now_or_never().expect(now).unwrap(), 0);
     storage.delete("a/b.af").now_or_never().expect(now).unwrap();
 }
 
@@ -136,8 +138,8 @@ fn sweeping_removes_what_the_dead_left_and_nothing_else() {
 
     let listed: Vec<_> = block_on(storage.list("")).unwrap().into_iter().map(|e| e.name).collect();
     assert_eq!(listed, ["run.af", "run.af.tmp", "run.af.tmp-1-short"]);
-    assert_eq!(block_on(storage.sweep("run.af")).unwrap(), 2);
-    assert_eq!(block_on(storage.sweep("run.af")).unwrap(), 0);
+    assert_eq!(block_on(storage.sweep("run.af", WEEK)).unwrap(), 2);
+    assert_eq!(block_on(storage.sweep("run.af", WEEK)).unwrap(), 0);
     block_on(live.finish(FinishMode::Create)).unwrap();
 
     // Also in folders whose names begin so: sidecars are in one.
@@ -146,9 +148,9 @@ fn sweeping_removes_what_the_dead_left_and_nothing_else() {
         fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
         fs::write(folder.path().join(name), "left").unwrap();
     }
-    assert_eq!(block_on(storage.sweep("other.af")).unwrap(), 1);
+    assert_eq!(block_on(storage.sweep("other.af", WEEK)).unwrap(), 1);
     fs::write(folder.path().join(kept[0]), "left").unwrap();
-    assert_eq!(block_on(storage.sweep("run.af")).unwrap(), 2);
+    assert_eq!(block_on(storage.sweep("run.af", WEEK)).unwrap(), 2);
     let listed: Vec<_> = fs::read_dir(folder.path().join("run.af.layers")).unwrap().collect();
     assert_eq!(listed.len(), 1);
     block_on(storage.delete("run.af.layers/1.layer")).unwrap();

@@ -1,6 +1,8 @@
 //! `af import`
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::Outcome;
@@ -19,7 +21,7 @@ use crate::print::{bytes, line};
 pub(crate) struct Import {
     /// The array-format file, a path or a URL; created if it is not there.
     file: PathBuf,
-    /// NetCDF, HDF5, .npy and .npz files. One goes to the top of the file, several to a group each, named after the file
+    /// NetCDF, HDF5, .npy and .npz files, paths or URLs. One goes to the top of the file, several to a group each, named after the file
     /// and the folders that the files do not share.
     #[arg(required = true)]
     sources: Vec<PathBuf>,
@@ -36,6 +38,9 @@ pub(crate) struct Import {
 
 /// Data that waits in memory before it is committed. An import of more becomes several versions.
 const COMMIT_BYTES: u64 = 256 << 20;
+
+/// Of a source that is copied to this machine, so much is asked for at once.
+const COPY_BYTES: usize = 16 << 20;
 
 /// Arrays that the source does not chunk are cut into chunks of about this size if they are larger.
 const CHUNK_BYTES: u64 = 4 << 20;
@@ -62,7 +67,11 @@ impl Import {
         let mut arrays = 0;
         for (path, group) in self.sources.iter().zip(&groups) {
             progress.set_message(path.display().to_string());
-            match import_one(&mut file, path, group, &mut left_out, &message) {
+            let imported = here(stores, path).and_then(|here| {
+                let path = here.as_ref().map_or(path.as_path(), |here| here.path.as_path());
+                import_one(&mut file, path, group, &mut left_out, &message)
+            });
+            match imported {
                 Ok(n) => arrays += n,
                 Err(e) => left_out.push(format!("{}: {e}", path.display())),
             }
@@ -77,6 +86,32 @@ impl Import {
         line(&format!("version {version}: {arrays} arrays of {} files, {size}", self.sources.len()));
         Ok(if left_out.is_empty() { Outcome::Done } else { Outcome::Partly })
     }
+}
+
+/// A source that was brought to this machine, for as long as it is read.
+struct Here {
+    path: PathBuf,
+    /// It goes with the copy.
+    _folder: tempfile::TempDir,
+}
+
+/// A copy of a source that is named by URL: the readers of these formats seek about in a file of this machine.
+fn here(stores: &Stores, source: &Path) -> Result<Option<Here>> {
+    let Some(url) = source.to_str().filter(|s| s.contains("://")) else { return Ok(None) };
+    let failed =
+        |e| Error::new(ErrorKind::Unavailable, "no temporary file for a copy of the source").with_source(e);
+    let place = stores.options.place(url)?;
+    let object = wait(place.storage.open(&place.path, 0))?.object;
+    let folder = tempfile::tempdir().map_err(failed)?;
+    let path = folder.path().join(source.file_name().unwrap_or_default());
+    let mut file = File::create(&path).map_err(failed)?;
+    let cuts: Vec<u64> = (0..object.size()).step_by(COPY_BYTES).chain([object.size()]).collect();
+    for range in cuts.windows(2) {
+        if let [from, to] = *range {
+            file.write_all(&wait(object.read(from..to))?).map_err(failed)?;
+        }
+    }
+    Ok(Some(Here { path, _folder: folder }))
 }
 
 /// The group of each file: its path below the folder that all have in common, without its ending.

@@ -142,6 +142,14 @@ impl DeltaCache {
         }
     }
 
+    /// Whether there is a tier on disk.
+    pub(crate) fn has_disk(&self) -> bool {
+        #[cfg(feature = "disk-cache")]
+        return self.disk.is_some();
+        #[cfg(not(feature = "disk-cache"))]
+        false
+    }
+
     /// Bytes of an object behind a network, which `fetch` brings: through the tier on disk, if there is one.
     pub(crate) async fn read_through<F: Future<Output = Result<Bytes>>>(
         &self,

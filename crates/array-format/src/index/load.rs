@@ -14,11 +14,14 @@ use array_format_core::format::page::{self, PageRef, Table};
 use array_format_core::format::statistics::StatisticsPage;
 use array_format_core::{Error, Result};
 use bytes::Bytes;
+use futures::future::TryFutureExt;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use super::Version;
 use crate::cache::{Cached, Key};
 use crate::layer::object::PinnedObject;
 use crate::read::fetch::Stretch;
+use crate::storage::pieces::cut;
 use crate::write::pack::parallel;
 
 /// A page type: how it is decoded and kept.
@@ -126,6 +129,21 @@ impl Version {
             return Ok(bytes);
         }
         self.config.cache.read_through(&entry, range, |r| self.read_stored(object, r)).await
+    }
+
+    /// The bytes between each two neighbours of `cuts`, each piece as soon as it is there.
+    pub(crate) fn read_pieces(&self, object: ObjectId, cuts: Vec<u64>) -> BoxStream<'_, Result<Bytes>> {
+        let range = cuts.first().copied().unwrap_or(0)..cuts.last().copied().unwrap_or(0);
+        let offset = range.start;
+        let pieces = async move {
+            if self.config.cache.has_disk() {
+                let bytes = self.read(object, range).await?;
+                return Ok::<_, Error>(stream::iter(cut(&bytes, &cuts)).boxed());
+            }
+            self.check_inside(object, range)?;
+            Ok(self.pinned_from(object, offset).await?.read_pieces(cuts))
+        };
+        pieces.try_flatten_stream().map_err(move |e: Error| e.in_layer(object).at_offset(offset)).boxed()
     }
 
     /// A page, from the cache or the layer. At most one request, two if its layer was not open yet and the page is not near the layer's end.

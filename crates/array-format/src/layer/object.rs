@@ -13,9 +13,11 @@ use array_format_core::format::trailer::{Id, Trailer};
 use array_format_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt};
 use parking_lot::Mutex;
 
 use super::{Head, names};
+use crate::storage::pieces::cut;
 use crate::storage::{ListEntry, Opened, Storage, StoredObject};
 
 /// What a handle did so far. See [`ArrayFile::counters`](crate::ArrayFile::counters).
@@ -86,6 +88,17 @@ impl PinnedObject {
         self.counting.requests.fetch_add(1, Ordering::Relaxed);
         self.counting.bytes.fetch_add(range.end.saturating_sub(range.start), Ordering::Relaxed);
         self.object.read(range).await
+    }
+
+    /// The same between each two neighbours of `cuts`, each piece as soon as it is there.
+    pub(crate) fn read_pieces(&self, cuts: Vec<u64>) -> BoxStream<'static, Result<Bytes>> {
+        let range = cuts.first().copied().unwrap_or(0)..cuts.last().copied().unwrap_or(0);
+        if let Some(bytes) = self.in_tail(&range) {
+            return stream::iter(cut(&bytes, &cuts)).boxed();
+        }
+        self.counting.requests.fetch_add(1, Ordering::Relaxed);
+        self.counting.bytes.fetch_add(range.end.saturating_sub(range.start), Ordering::Relaxed);
+        self.object.clone().read_pieces(cuts)
     }
 }
 

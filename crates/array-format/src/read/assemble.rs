@@ -4,6 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use array_format_core::address::ObjectId;
@@ -22,7 +23,7 @@ use rayon::prelude::*;
 
 use super::fetch::{Stretch, slice};
 use super::frames::{self, Frames, Needed, Stored};
-use super::slabs::{self, Piece, Slab, batches, held};
+use super::slabs::{self, LEAST_BATCH_BYTES, Piece, Slab, batches, held};
 use super::view::{ChunkSource, FoundArray, View};
 use crate::index::Version;
 use crate::layer::object::PinnedObject;
@@ -33,10 +34,10 @@ use crate::write::pending::grid;
 const AHEAD_BYTES_A_CORE: u64 = 8 << 20;
 
 /// Framed blocks above this size are not fetched whole for a part of them.
-const WHOLE_BLOCK_BYTES: u64 = 512 << 10;
+pub(super) const WHOLE_BLOCK_BYTES: u64 = 512 << 10;
 
 /// A piece with the bytes that it is decoded from.
-enum Loaded {
+pub(super) enum Loaded {
     Staged(Arc<Elements>),
     Unwritten,
     /// The decoded block that holds the chunk.
@@ -236,12 +237,17 @@ impl Version {
     }
 
     /// Loads what slabs need and puts it in place, batch by batch: while one is decoded, the next come over the network.
-    async fn fill(&self, schema: &ArraySchema, slabs: Vec<Slab<'_>>) -> Result<()> {
+    async fn fill(&self, schema: &ArraySchema, mut slabs: Vec<Slab<'_>>) -> Result<()> {
         let reads_now = self.objects.reads_now();
         let size = schema.dtype.fixed_size_bytes().unwrap_or(0) as u64;
         let elements = slabs.iter().flat_map(|s| &s.pieces).map(|p| p.elements as u64);
         let decoded = elements.fold(0, u64::saturating_add).saturating_mul(size);
         let keeps = !reads_now && decoded <= self.config.cache.capacity_bytes() / 4;
+        // What is small is asked for all at once.
+        if !reads_now && held(&slabs, reads_now) > LEAST_BATCH_BYTES {
+            self.fill_whole(schema, &mut slabs, keeps).await?;
+            slabs.retain(|slab| !slab.pieces.is_empty());
+        }
         let cores = rayon::current_num_threads();
         let most = AHEAD_BYTES_A_CORE.saturating_mul(cores as u64);
         let mut waiting = batches(slabs, reads_now, cores).into_iter().peekable();
@@ -361,7 +367,10 @@ impl Version {
             let needed = Needed::of(schema, &c.block, piece, keeps);
             let needed = needed.map_err(|e| self.at_block(e, &c.block))?;
             let stored = match self.cached_frames(&c.block, &needed)? {
-                Some(frames) => Some(Stored::Decoded(frames)),
+                Some(frames) => {
+                    self.objects.counting.cache_hits.fetch_add(1, Ordering::Relaxed);
+                    Some(Stored::Decoded(frames))
+                }
                 None => now.clone().map(Stored::Now),
             };
             plans.push((needed, stored));
@@ -421,7 +430,7 @@ impl Version {
     }
 
     /// Decodes a piece and copies its part to the slab.
-    fn put(
+    pub(super) fn put(
         &self,
         schema: &ArraySchema,
         piece: &Piece,

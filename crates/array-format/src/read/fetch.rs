@@ -25,13 +25,13 @@ use crate::index::Version;
 use crate::write::pack::parallel;
 
 /// Requests in flight.
-const IN_FLIGHT: usize = 32;
+pub(super) const IN_FLIGHT: usize = 32;
 /// A gap that is read along rather than asked around: what a request costs in bytes, about.
-const GAP_BYTES: u64 = 32 << 10;
+pub(super) const GAP_BYTES: u64 = 32 << 10;
 /// Stretches that are worth the help of other cores.
 const MANY: usize = 32;
 /// Longest coalesced range.
-const RANGE_BYTES: u64 = 4 << 20;
+pub(super) const RANGE_BYTES: u64 = 4 << 20;
 
 /// A stretch of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]

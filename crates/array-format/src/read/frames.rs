@@ -12,6 +12,7 @@ use array_format_core::grid::CopyPlan;
 use array_format_core::schema::ArraySchema;
 use array_format_core::{Error, Result};
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use super::assemble::Target;
 use super::scratch::{Scratch, room, with_scratch};
@@ -43,6 +44,36 @@ pub(super) struct Needed {
     partial: bool,
     /// Whether they go to the cache.
     kept: bool,
+}
+
+/// Where decoded elements are put.
+pub(super) trait Sink {
+    /// Whether nobody else puts anything there.
+    fn is_own(&self) -> bool;
+
+    /// Calls `put` with it, while nobody else puts anything there.
+    fn with(&mut self, put: impl FnOnce(&mut Target<'_>) -> Result<()>) -> Result<()>;
+}
+
+impl Sink for Target<'_> {
+    fn is_own(&self) -> bool {
+        true
+    }
+
+    fn with(&mut self, put: impl FnOnce(&mut Target<'_>) -> Result<()>) -> Result<()> {
+        put(self)
+    }
+}
+
+/// Several threads decode, and put what they have in turns.
+impl Sink for &Mutex<&mut Target<'_>> {
+    fn is_own(&self) -> bool {
+        false
+    }
+
+    fn with(&mut self, put: impl FnOnce(&mut Target<'_>) -> Result<()>) -> Result<()> {
+        put(&mut self.lock())
+    }
 }
 
 /// Frames of one block.
@@ -100,11 +131,7 @@ impl Version {
             Some(Cached::Block(bytes)) => Some(bytes),
             _ => None,
         };
-        let found: Option<Vec<Bytes>> = needed.numbers.iter().map(cached).collect();
-        if found.is_some() {
-            self.objects.counting.cache_hits.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(found)
+        Ok(needed.numbers.iter().map(cached).collect())
     }
 }
 
@@ -155,6 +182,10 @@ enum Source<'a> {
 }
 
 impl Source<'_> {
+    fn is_fetched(&self) -> bool {
+        matches!(self, Self::Fetched(_))
+    }
+
     /// Bytes of the block.
     fn bytes(&mut self, range: &Range<u64>) -> Result<&[u8]> {
         let absent = || Error::corrupt("a frame was not loaded");
@@ -187,10 +218,10 @@ impl Frames<'_> {
         version: &Version,
         stored: &Stored,
         plan: &CopyPlan,
-        target: &mut Target<'_>,
+        target: &mut impl Sink,
     ) -> Result<()> {
         with_scratch(|Scratch { stored: bytes, raw }| match stored {
-            Stored::Decoded(frames) => self.copy(frames, plan, target),
+            Stored::Decoded(frames) => target.with(|t| self.copy(frames, plan, t)),
             Stored::Fetched(table, stretches) => {
                 self.decode(version, table, Source::Fetched(stretches), raw, plan, target)
             }
@@ -227,7 +258,7 @@ impl Frames<'_> {
         mut source: Source<'_>,
         raw: &mut Vec<u8>,
         plan: &CopyPlan,
-        target: &mut Target<'_>,
+        target: &mut impl Sink,
     ) -> Result<()> {
         let codec = version.codec(self.block)?;
         let params = &self.block.codec.params;
@@ -254,7 +285,8 @@ impl Frames<'_> {
                 })
             };
             let decoded = self.needed.frames(table).zip(&self.needed.numbers).map(&mut kept);
-            return self.copy(&decoded.collect::<Result<Vec<_>>>()?, plan, target);
+            let decoded = decoded.collect::<Result<Vec<_>>>()?;
+            return target.with(|t| self.copy(&decoded, plan, t));
         }
         // All that lies between them is asked for too: they are neighbours, or a gap costs memory and no time.
         let (start, end) = match (frames().next(), frames().last()) {
@@ -271,36 +303,50 @@ impl Frames<'_> {
                 frame.decode(self.schema, &*codec, params, source.bytes(&frame.stored)?, out)
             })
         };
-        if let Some(place) = in_place(plan, first, len, size) {
-            into(&mut source, target.values.get_mut(place).unwrap_or_default())?;
-        } else if !self.copy_stored(frames(), &mut source, plan, target.values)? {
+        if let Some(place) = in_place(plan, first, len, size).filter(|_| target.is_own()) {
+            target.with(|t| into(&mut source, t.values.get_mut(place).unwrap_or_default()))?;
+        } else if !self.copy_stored(frames, &mut source, plan, target)? {
             let raw = room(raw, len)?;
             into(&mut source, raw)?;
-            plan.copy_bytes(raw, first, target.values, size)?;
+            target.with(|t| plan.copy_bytes(raw, first, t.values, size))?;
         }
-        if let (Some(mask), Some(validity)) = (table.mask(), &mut target.validity) {
+        if let Some(mask) = table.mask() {
             let stored = source.bytes(&mask.stored)?;
             let mask = mask.decode_mask(&*codec, params, stored, self.piece.elements)?;
-            plan.copy_bytes(&mask, 0, validity, 1)?;
+            target.with(|t| match &mut t.validity {
+                Some(validity) => plan.copy_bytes(&mask, 0, validity, 1),
+                None => Ok(()),
+            })?;
         }
         Ok(())
     }
 
-    /// Puts what is needed of a single frame in place if it is stored as it is, without another copy; says whether it did.
-    fn copy_stored<'f>(
+    /// Puts what is needed of frames in place if they are stored as they are, one after the other, without another copy; says whether it did.
+    fn copy_stored<'f, I: Iterator<Item = &'f Frame>>(
         &self,
-        mut frames: impl Iterator<Item = &'f Frame>,
+        frames: impl Fn() -> I,
         source: &mut Source<'_>,
         plan: &CopyPlan,
-        target: &mut [u8],
+        target: &mut impl Sink,
     ) -> Result<bool> {
-        let (Some(frame), None) = (frames.next(), frames.next()) else { return Ok(false) };
-        let stored = source.bytes(&frame.stored)?;
-        let Some(raw) = frame.stored_raw(self.schema, self.block.codec.id, stored)? else {
+        let (Some(first), Some(last)) = (frames().next(), frames().last()) else { return Ok(false) };
+        if first != last && !source.is_fetched() {
             return Ok(false);
-        };
+        }
+        for frame in frames() {
+            let stored = source.bytes(&frame.stored)?;
+            if frame.stored_raw(self.schema, self.block.codec.id, stored)?.is_none() {
+                return Ok(false);
+            }
+        }
+        // Frames between them that are not needed may not have been fetched.
+        let Ok(raw) = source.bytes(&(first.stored.start..last.stored.end)) else { return Ok(false) };
+        let (start, end) = (first.raw().start, last.raw().end);
+        if raw.len() as u64 != end - start {
+            return Ok(false);
+        }
         let size = self.size();
-        plan.copy_bytes(raw, frame.raw().start / (size as u64).max(1), target, size).map(|()| true)
+        target.with(|t| plan.copy_bytes(raw, start / (size as u64).max(1), t.values, size)).map(|()| true)
     }
 
     fn size(&self) -> usize {

@@ -1,11 +1,13 @@
 //! Reading: a view of a version with or without pending changes, the plan of a region, fetching, assembling.
 
+mod arrivals;
 pub(crate) mod assemble;
 pub(crate) mod fetch;
 mod frames;
 mod scratch;
 mod single;
 mod slabs;
+mod stream;
 pub(crate) mod view;
 
 pub(crate) use view::View;

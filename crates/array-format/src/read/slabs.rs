@@ -12,7 +12,7 @@ use super::view::ChunkSource;
 /// Stored bytes that are decoded at once while a large region is read, at most.
 const BATCH_BYTES: u64 = 32 << 20;
 /// And at least over a network, unless there are no more: small batches follow each other closely, so that the line is never idle.
-const LEAST_BATCH_BYTES: u64 = 4 << 20;
+pub(super) const LEAST_BATCH_BYTES: u64 = 4 << 20;
 
 /// A slab is cut into parts of about this many bytes: what lies in a part is still in the cache of the core when the chunks beside it are
 /// put in, and the memory of the result is touched once.

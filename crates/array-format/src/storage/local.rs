@@ -23,6 +23,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use array_format_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
@@ -153,7 +154,7 @@ impl Storage for LocalStorage {
         publish::sync(&target, &shown)
     }
 
-    async fn sweep(&self, path: &str) -> Result<u64> {
+    async fn sweep(&self, path: &str, _older_than: Duration) -> Result<u64> {
         let failed = |e| io_error("sweep the folder of", &self.describe(path), e);
         let beside = temp::sweep(&self.locate_to_write(path)?).map_err(failed)?;
         // `run.af.layers/7.tmp-...` begins with `run.af` too.

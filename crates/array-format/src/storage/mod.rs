@@ -42,6 +42,7 @@ mod local;
 mod memory;
 mod object_store;
 mod path;
+pub(crate) mod pieces;
 mod place;
 #[cfg(feature = "remote")]
 mod remote;
@@ -50,11 +51,13 @@ mod tag;
 use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
-use array_format_core::Result;
+use array_format_core::{Error, Result};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::future::TryFutureExt;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 pub use into::IntoStorage;
 pub use local::LocalStorage;
@@ -170,13 +173,14 @@ pub trait Storage: Debug + Send + Sync + 'static {
 
     /// Removes what dead uploads of `path`, and of names that begin with it, left behind. Returns how many it removed.
     ///
-    /// Never touches what a live upload needs. A storage that cannot tell does nothing.
+    /// A storage that can tell what a live upload needs never touches it. One that cannot takes for dead what is older than `older_than`, by the
+    /// storage's own clock; or it does nothing.
     ///
     /// # Errors
     ///
     /// `PermissionDenied`, `Unavailable`.
-    async fn sweep(&self, path: &str) -> Result<u64> {
-        let _ = path;
+    async fn sweep(&self, path: &str, older_than: Duration) -> Result<u64> {
+        let _ = (path, older_than);
         Ok(0)
     }
 
@@ -224,7 +228,7 @@ pub trait ReadNow: Send + Sync {
 
 /// An object as it was when it was opened.
 #[async_trait]
-pub trait StoredObject: Debug + Send + Sync {
+pub trait StoredObject: Debug + Send + Sync + 'static {
     /// How to read without waiting, for objects that can: then each thread that decodes reads what it needs by itself.
     fn now(&self) -> Option<&dyn ReadNow> {
         None
@@ -247,6 +251,26 @@ pub trait StoredObject: Debug + Send + Sync {
     ///
     /// One request; none for an empty range.
     async fn read(&self, range: Range<u64>) -> Result<Bytes>;
+
+    /// The bytes between each two neighbours of `cuts`, which ascend: each piece as soon as it is there, while the rest is on its way.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), as the last item.
+    ///
+    /// # Cost
+    ///
+    /// One request, for all from the first cut to the last one.
+    fn read_pieces(self: Arc<Self>, cuts: Vec<u64>) -> BoxStream<'static, Result<Bytes>> {
+        let whole = async move {
+            let (Some(first), Some(last)) = (cuts.first().copied(), cuts.last().copied()) else {
+                return Ok::<_, Error>(stream::iter(Vec::new()));
+            };
+            let bytes = self.read(first..last).await?;
+            Ok(stream::iter(pieces::cut(&bytes, &cuts)))
+        };
+        Box::pin(whole.try_flatten_stream())
+    }
 
     /// The bytes of every range, in the order given.
     ///

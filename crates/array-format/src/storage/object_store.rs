@@ -16,6 +16,7 @@ mod sweep;
 mod upload;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::object_store::path::Path;
 use ::object_store::{
@@ -29,6 +30,9 @@ use bytes::Bytes;
 use self::error::{is_unsupported, store_error};
 use self::honesty::Honesty;
 use self::object::PinnedObject;
+#[cfg(feature = "remote")]
+pub(super) use self::sweep::Begun;
+pub(super) use self::sweep::Unfinished;
 use self::upload::StoreUpload;
 use super::path::{check_folder, check_object, is_aside};
 use super::{FinishMode, ListEntry, ObjectTag, Opened, Storage, Upload};
@@ -45,11 +49,12 @@ const ATTEMPTS: usize = 4;
 /// a temporary key. One that does not is refused.
 ///
 /// Retries and timeouts are the client's (`RetryConfig`, `ClientOptions`); [`StoreOptions`](super::StoreOptions) sets them. Large uploads that die leave a key
-/// `<name>.part-<pid>-<random>`, which [`sweep`](Storage::sweep) removes when it is a day old, or an unfinished multipart upload, which no client
-/// can list: give the bucket a life-cycle rule for these.
+/// `<name>.part-<pid>-<random>`, or an unfinished multipart upload. [`sweep`](Storage::sweep) removes both once they are old enough. It can ask for such
+/// uploads where the store is S3 and was named by URL; Azure forgets them after a week; elsewhere a life-cycle rule of the bucket has to.
 #[derive(Debug, Clone)]
 pub struct ObjectStoreBackend {
     store: Arc<dyn ObjectStore>,
+    unfinished: Option<Arc<dyn Unfinished>>,
     url: Option<Arc<str>>,
     single_writer: bool,
     honesty: Arc<Honesty>,
@@ -58,7 +63,7 @@ pub struct ObjectStoreBackend {
 impl ObjectStoreBackend {
     /// The storage whose paths are keys of `store`.
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store, url: None, single_writer: false, honesty: Arc::default() }
+        Self { store, unfinished: None, url: None, single_writer: false, honesty: Arc::default() }
     }
 
     /// Names the store in error texts: `s3://bucket`.
@@ -72,6 +77,13 @@ impl ObjectStoreBackend {
     #[must_use]
     pub fn with_single_writer(mut self, single_writer: bool) -> Self {
         self.single_writer = single_writer;
+        self
+    }
+
+    /// How to find uploads that nobody ended.
+    #[cfg(feature = "remote")]
+    pub(super) fn with_unfinished(mut self, unfinished: Option<Arc<dyn Unfinished>>) -> Self {
+        self.unfinished = unfinished;
         self
     }
 
@@ -273,8 +285,8 @@ impl Storage for ObjectStoreBackend {
         Ok(entries)
     }
 
-    async fn sweep(&self, path: &str) -> Result<u64> {
-        self.sweep_older(path, sweep::AGE_MS).await
+    async fn sweep(&self, path: &str, older_than: Duration) -> Result<u64> {
+        self.sweep_older(path, i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX)).await
     }
 
     fn describe(&self, path: &str) -> String {

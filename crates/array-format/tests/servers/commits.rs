@@ -1,10 +1,11 @@
 //! Versions on real servers: writers beside each other, large flushes, maintenance.
 
 use std::thread;
+use std::time::Duration;
 
 use array_format::blocking::wait;
 use array_format::storage::Place;
-use array_format::{ArrayFile, ErrorKind, FileConfig, VerifyOptions};
+use array_format::{ArrayFile, ErrorKind, FileConfig, GcOptions, VerifyOptions};
 use ndarray::{Array, ArrayD};
 
 use super::{HONEST, place};
@@ -81,6 +82,30 @@ fn writers_beside_each_other_lose_nothing_and_readers_see_whole_versions() {
         let report = wait(file.verify(VerifyOptions::default())).unwrap();
         assert!(report.is_clean(), "{server}: {report:?}");
         assert_eq!(value(&file, "shared"), (WRITERS * COMMITS / 2) as i64, "{server}");
+    }
+}
+
+/// What a writer that died has left of an upload is found by the collection of another process, once it is old enough.
+#[test]
+fn uploads_that_nobody_ended_are_collected() {
+    // moto says of every upload that it is from 2010.
+    for (server, young_ones_stay) in [("MOTO", false), ("SEAWEEDFS", true)] {
+        let Some(place) = place(server, "dead") else { continue };
+        let mut file = wait(ArrayFile::create_at(place.clone(), FileConfig::default())).unwrap();
+        let begin = |name: &str| {
+            let mut upload = wait(place.storage.upload_unique(name)).unwrap();
+            wait(upload.write(vec![7; 40 << 20].into())).unwrap();
+            // As if the process were gone: nothing is cleaned up.
+            std::mem::forget(upload);
+        };
+        begin(&format!("{}.layers/0123.blocks", place.path));
+        begin(&format!("{}.of-another.af", place.path));
+        if young_ones_stay {
+            assert_eq!(wait(file.garbage_collect(GcOptions::default())).unwrap().swept, 0, "{server}");
+        }
+        let now = GcOptions::default().abandoned_after(Duration::ZERO);
+        assert_eq!(wait(file.garbage_collect(now)).unwrap().swept, 1, "{server}: its own one");
+        assert_eq!(wait(file.garbage_collect(now)).unwrap().swept, 0, "{server}");
     }
 }
 

@@ -1,15 +1,16 @@
 //! Reading over the network, and from a plain web server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use array_format::blocking::wait;
-use array_format::storage::{LocalStorage, StoreOptions};
+use array_format::storage::{FinishMode, InMemoryStorage, LocalStorage, Storage, StoreOptions};
 use array_format::{ArrayFile, DeltaCache, ErrorKind, FileConfig, NoCompression};
 use array_format_testkit::proxy::{Fault, Proxy};
 use ndarray::{Array, ArrayD};
 
 use super::faults::through;
-use super::{HONEST, address, fresh, place};
+use super::{HONEST, address, fresh, place, servers};
 
 async fn profiles(file: &mut ArrayFile, n: usize) {
     for i in 0..n {
@@ -85,6 +86,61 @@ fn costs_hold_on_real_stores() {
         let before = file.counters().requests;
         assert_eq!(wait(file.attribute_index("cycle")).unwrap().len(), 2_000);
         assert!(file.counters().requests - before <= 2, "{server}: {:?}", file.counters());
+    }
+}
+
+/// Section by section what an operation costs, as the server counts it: a compacted file of 100,000 arrays.
+#[test]
+fn operations_on_a_large_file_take_few_requests_and_bytes_as_servers_count_them() {
+    if address("MOTO").is_none() {
+        return;
+    }
+    let bytes = wait(async {
+        let memory: Arc<dyn Storage> = Arc::new(InMemoryStorage::new());
+        let mut file = ArrayFile::create(memory.clone(), "p.af", FileConfig::default()).await.unwrap();
+        profiles(&mut file, 100_000).await;
+        let names = vec!["i".into(), "j".into()];
+        file.define_array::<u64>("grid", names, vec![64, 8192], Some(vec![1, 8192]), None).unwrap();
+        let noise = Array::from_shape_fn([64, 8192], |(i, j)| {
+            (i as u64 * 8192 + j as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        });
+        file.write_array("grid", vec![], noise.view().into_dyn()).await.unwrap();
+        file.flush().await.unwrap();
+        file.compact().await.unwrap();
+        let object = memory.open("p.af", 0).await.unwrap().object;
+        object.read(0..object.size()).await.unwrap()
+    });
+    for server in HONEST {
+        let proxy = Proxy::start(&address(server).unwrap(), |_, _| Fault::None).unwrap();
+        let place = servers::place_through(server, &proxy.url(), "cost");
+        wait(place.storage.put(&place.path, bytes.clone(), FinishMode::Create)).unwrap();
+        proxy.take_seen();
+        let counted = |what: &str, most_requests: usize, most_bytes: usize| {
+            let seen = proxy.take_seen();
+            let asked: Vec<_> = seen.iter().filter(|s| !s.target.contains(".part-")).collect();
+            let bytes: usize = seen.iter().map(|s| s.answer_bytes + s.body_bytes).sum();
+            println!("{server}: {what}: {} requests, {bytes} bytes", asked.len());
+            assert!(asked.len() <= most_requests, "{server}: {what}: {seen:?}");
+            assert!(bytes <= most_bytes, "{server}: {what}: {bytes} bytes: {seen:?}");
+        };
+        // Azure serves no suffixes: the length is asked for first.
+        let open = if server == "AZURITE" { 3 } else { 2 };
+        let mut file = wait(ArrayFile::open_at(place.clone(), FileConfig::default())).unwrap();
+        counted("open", open, 256 << 10);
+        let value = wait(file.read_array::<f32>("profile/054321", vec![3], vec![1])).unwrap();
+        assert_eq!(value[[0]], 54321.0);
+        counted("first value", 3, 1 << 20);
+        wait(file.read_array::<u64>("grid", vec![8, 0], vec![32, 8192])).unwrap();
+        counted("32 neighbouring blocks of 64 KiB", 3, (32 << 16) + (256 << 10));
+        assert_eq!(wait(file.attribute_column("cycle")).unwrap().ids_where(|_| true).len(), 100_000);
+        counted("a column of 100,000 attributes", 8, 16 * 100_000);
+        let chunk = Array::from_shape_fn([1, 8192], |(_, j)| (j as u64).wrapping_mul(0xbf58_476d_1ce4_e5b9));
+        wait(file.write_array("grid", vec![5, 0], chunk.view().into_dyn())).unwrap();
+        wait(file.flush()).unwrap();
+        counted("commit of one chunk", 8, (64 << 10) + (256 << 10));
+        wait(file.write_array("grid", vec![6, 0], chunk.view().into_dyn())).unwrap();
+        wait(file.flush()).unwrap();
+        counted("another one", 5, (64 << 10) + (256 << 10));
     }
 }
 

@@ -4,13 +4,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ::object_store::path::Path;
-use ::object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
+use ::object_store::{GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore};
 use array_format_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::future::TryFutureExt;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use super::error::store_error;
 use crate::storage::path::check_range;
+use crate::storage::pieces::Pieces;
 use crate::storage::{ObjectTag, StoredObject};
 
 #[derive(Debug)]
@@ -66,6 +69,21 @@ impl PinnedObject {
         Error::new(ErrorKind::SnapshotExpired, sentence)
     }
 
+    /// The answer to a request for a range, whose body is still to come.
+    async fn get(&self, range: &Range<u64>) -> Result<GetResult> {
+        let options = pin(&self.meta).with_range(Some(GetRange::Bounded(range.clone())));
+        let got = self.store.get_opts(&self.key, options).await.map_err(|e| self.read_error(e))?;
+        // A store, or a proxy before it, that ignores the condition.
+        if tag(&got.meta) != self.tag {
+            return Err(self.expired());
+        }
+        if got.range != *range {
+            let sentence = format!("other bytes of {} came than were asked for", self.shown);
+            return Err(Error::corrupt(sentence).at_offset(range.start));
+        }
+        Ok(got)
+    }
+
     fn read_error(&self, e: ::object_store::Error) -> Error {
         match e {
             ::object_store::Error::Precondition { .. } | ::object_store::Error::NotFound { .. } => {
@@ -90,19 +108,34 @@ impl StoredObject for PinnedObject {
         if check_range(&range, self.meta.size, &self.shown)? == 0 {
             return Ok(Bytes::new());
         }
-        let options = pin(&self.meta).with_range(Some(GetRange::Bounded(range.clone())));
-        let got = self.store.get_opts(&self.key, options).await.map_err(|e| self.read_error(e))?;
-        // A store, or a proxy before it, that ignores the condition.
-        if tag(&got.meta) != self.tag {
-            return Err(self.expired());
-        }
-        let is_whole = got.range == range;
-        let bytes = got.bytes().await.map_err(|e| self.read_error(e))?;
+        let bytes = self.get(&range).await?.bytes().await.map_err(|e| self.read_error(e))?;
         self.check_length(&bytes, range.end - range.start, range.start)?;
-        if !is_whole {
-            let sentence = format!("other bytes of {} came than were asked for", self.shown);
-            return Err(Error::corrupt(sentence).at_offset(range.start));
-        }
         Ok(bytes)
+    }
+
+    fn read_pieces(self: Arc<Self>, cuts: Vec<u64>) -> BoxStream<'static, Result<Bytes>> {
+        let pieces = async move {
+            let start = cuts.first().copied().unwrap_or(0);
+            let range = start..cuts.last().copied().unwrap_or(start);
+            let portions = match check_range(&range, self.meta.size, &self.shown)? {
+                0 => stream::empty().boxed(),
+                _ => self.get(&range).await?.into_stream(),
+            };
+            let wanted = Pieces::new(&cuts);
+            let complete = stream::try_unfold(
+                (self, portions, wanted),
+                move |(this, mut portions, mut wanted)| async move {
+                    match portions.next().await {
+                        Some(portion) => {
+                            let found = wanted.add(portion.map_err(|e| this.read_error(e))?);
+                            Ok(Some((stream::iter(found).map(Ok::<_, Error>), (this, portions, wanted))))
+                        }
+                        None => wanted.end().map(|()| None).map_err(|e| e.at_offset(start)),
+                    }
+                },
+            );
+            Ok::<_, Error>(complete.try_flatten())
+        };
+        Box::pin(pieces.try_flatten_stream())
     }
 }

@@ -1,10 +1,12 @@
-//! Temporary keys of uploads that died.
+//! What uploads that died have left: temporary keys, and parts that wait for more.
 
+use std::fmt::Debug;
 use std::future::ready;
 
 use ::object_store::path::Path;
 use ::object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
 use array_format_core::Result;
+use async_trait::async_trait;
 use futures::TryStreamExt;
 
 use super::error::store_error;
@@ -12,11 +14,27 @@ use super::{ObjectStoreBackend, upload};
 use crate::storage::Storage;
 use crate::storage::path::is_aside;
 
-/// A temporary key lives from the last part of an upload to the copy that publishes it: minutes. After a day it is a dead one's.
-pub(super) const AGE_MS: i64 = 24 * 3600 * 1000;
+/// An upload in parts that was begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::storage) struct Begun {
+    pub(in crate::storage) key: String,
+    pub(in crate::storage) id: String,
+    pub(in crate::storage) begun_ms: i64,
+}
+
+/// What the `object_store` crate does not ask stores for.
+#[async_trait]
+pub(in crate::storage) trait Unfinished: Debug + Send + Sync {
+    /// Uploads of keys that begin with `prefix` and that nobody has ended.
+    async fn list(&self, prefix: &str) -> ::object_store::Result<Vec<Begun>>;
+
+    /// Ends one: the store forgets its parts.
+    async fn abort(&self, upload: &Begun) -> ::object_store::Result<()>;
+}
 
 impl ObjectStoreBackend {
-    /// Removes temporary keys that begin with `path` and are older than `age_ms` by the store's own clock.
+    /// Removes temporary keys that begin with `path`, and uploads to the file's keys that nobody has ended, where they are older than `age_ms` by
+    /// the store's own clock.
     pub(super) async fn sweep_older(&self, path: &str, age_ms: i64) -> Result<u64> {
         let key = self.key(path)?;
         let failed = |e| store_error("sweep beside", &self.describe(path), e);
@@ -29,7 +47,8 @@ impl ObjectStoreBackend {
         let aside = |m: &ObjectMeta| m.location.filename().is_some_and(|name| is_aside(name, upload::MARK));
         let found: Vec<ObjectMeta> =
             ours.try_filter(|m| ready(aside(m))).try_collect().await.map_err(failed)?;
-        if found.is_empty() {
+        let begun = self.begun(path).await;
+        if found.is_empty() && begun.is_empty() {
             return Ok(0);
         }
         let now_ms = self.clock_ms(path).await.map_err(failed)?;
@@ -41,7 +60,34 @@ impl ObjectStoreBackend {
                 Err(e) => return Err(failed(e)),
             }
         }
+        for upload in begun.iter().filter(|u| now_ms - u.begun_ms >= age_ms) {
+            let Some(unfinished) = &self.unfinished else { break };
+            match unfinished.abort(upload).await {
+                Ok(()) => swept += 1,
+                Err(::object_store::Error::NotFound { .. }) => {}
+                Err(e) => return Err(failed(e)),
+            }
+        }
         Ok(swept)
+    }
+
+    /// Uploads of the file's objects that nobody has ended, as far as the store tells.
+    async fn begun(&self, path: &str) -> Vec<Begun> {
+        let Some(unfinished) = &self.unfinished else { return Vec::new() };
+        let is_ours = |u: &Begun| {
+            let rest = u.key.strip_prefix(path).unwrap_or("/");
+            rest.is_empty()
+                || rest.starts_with(".layers/")
+                || rest.starts_with(".part-") && is_aside(&u.key, upload::MARK)
+        };
+        match unfinished.list(path).await {
+            Ok(found) => found.into_iter().filter(is_ours).collect(),
+            // It takes a right of its own, without which all else works.
+            Err(e) => {
+                tracing::warn!(path, error = %e, "uploads that nobody ended cannot be listed");
+                Vec::new()
+            }
+        }
     }
 
     /// What time it is at the store: that of an object of now.
@@ -75,7 +121,7 @@ mod tests {
             for key in dead.iter().chain(&others) {
                 store.put(&Path::from(*key), PutPayload::from_static(b"x")).await.unwrap();
             }
-            assert_eq!(backend.sweep_older("a/run.af", AGE_MS).await.unwrap(), 0, "they are young");
+            assert_eq!(backend.sweep_older("a/run.af", 60_000).await.unwrap(), 0, "they are young");
             assert_eq!(backend.sweep_older("a/run.af", 0).await.unwrap(), 2);
             let mut left: Vec<_> = store.list(None).try_collect::<Vec<_>>().await.unwrap();
             left.sort_by(|a, b| a.location.cmp(&b.location));

@@ -1,7 +1,10 @@
 //! Stores that are reached by URL.
 
+mod azure;
+mod process;
 mod profile;
 mod storage;
+mod unfinished;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -10,11 +13,14 @@ use ::object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3CopyIfNotExists}
 use ::object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use ::object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use ::object_store::http::HttpBuilder;
-use ::object_store::{ClientConfigKey, ObjectStore, RetryConfig};
+use ::object_store::{ClientConfigKey, ClientOptions, ObjectStore, RetryConfig};
 use array_format_core::{Error, Result};
 use parking_lot::Mutex;
 
+use self::process::ProcessCredentials;
 use self::storage::{Kind, RemoteStorage};
+use self::unfinished::S3Uploads;
+use super::object_store::Unfinished;
 use super::{ObjectStoreBackend, Place, Storage, StoreOptions};
 
 /// Stores that are kept for the next file of the same bucket.
@@ -51,8 +57,8 @@ pub(super) fn place(options: &StoreOptions, scheme: &str, rest: &str, url: &str)
     let address = format!("{scheme}://{bucket}");
     let pairs = cloud.pairs(options)?;
     let storage = shared(StoreKey(address.clone(), pairs.clone(), options.clone()), || {
-        let store = cloud.build(&address, &pairs, options).map_err(|e| at(e, &address))?;
-        Ok((store, Kind::Cloud, address.clone()))
+        let built = cloud.build(&address, &pairs, options).map_err(|e| at(e, &address))?;
+        Ok((built, Kind::Cloud, address.clone()))
     })?;
     Ok(Place { storage, path: path.to_owned() })
 }
@@ -83,24 +89,25 @@ fn web(options: &StoreOptions, url: &str) -> Result<Place> {
         }
         builder = builder.with_config(ClientConfigKey::AllowHttp, (base.scheme() == "http").to_string());
         let store = builder.build().map_err(|e| at(e, shown.as_str()))?;
-        Ok((Arc::new(store) as Arc<dyn ObjectStore>, Kind::Web, shown.to_string()))
+        Ok(((Arc::new(store) as Arc<dyn ObjectStore>, None), Kind::Web, shown.to_string()))
     })?;
     Ok(Place { storage, path })
 }
 
+/// A store, and how to find the uploads in it that nobody ended, where that can be asked.
+type Built = (Arc<dyn ObjectStore>, Option<Arc<dyn Unfinished>>);
+
 /// The store of this key: one that is there, or a new one.
-fn shared(
-    key: StoreKey,
-    build: impl FnOnce() -> Result<(Arc<dyn ObjectStore>, Kind, String)>,
-) -> Result<Arc<dyn Storage>> {
+fn shared(key: StoreKey, build: impl FnOnce() -> Result<(Built, Kind, String)>) -> Result<Arc<dyn Storage>> {
     let mut stores = STORES.lock();
     if let Some(storage) = stores.get(&key) {
         return Ok(storage.clone());
     }
-    let (store, kind, shown) = build()?;
+    let ((store, unfinished), kind, shown) = build()?;
     let StoreOptions { deadline, single_writer, .. } = key.2;
     let query = key.0.split_once('?').map(|(_, query)| query);
     let backend = ObjectStoreBackend::new(store).with_url(&shown).with_single_writer(single_writer);
+    let backend = backend.with_unfinished(unfinished);
     let storage: Arc<dyn Storage> = Arc::new(RemoteStorage::new(backend, kind, deadline, query)?);
     if stores.len() >= MOST_STORES {
         stores.clear();
@@ -144,6 +151,10 @@ impl Cloud {
             }
             pairs.push((name, value));
         }
+        let pairs = match self {
+            Self::Azure => azure::translated(pairs)?,
+            Self::Aws | Self::Google => pairs,
+        };
         Ok(with_timeout(options, pairs))
     }
 
@@ -159,16 +170,11 @@ impl Cloud {
         match self {
             Self::Aws => option.parse::<AmazonS3ConfigKey>().is_ok(),
             Self::Google => option.parse::<GoogleConfigKey>().is_ok(),
-            Self::Azure => option.parse::<AzureConfigKey>().is_ok(),
+            Self::Azure => azure::knows(option) || option.parse::<AzureConfigKey>().is_ok(),
         }
     }
 
-    fn build(
-        self,
-        address: &str,
-        pairs: &Pairs,
-        options: &StoreOptions,
-    ) -> ::object_store::Result<Arc<dyn ObjectStore>> {
+    fn build(self, address: &str, pairs: &Pairs, options: &StoreOptions) -> ::object_store::Result<Built> {
         let retry = retry(options);
         // Who names an endpoint without encryption means it.
         let plain = pairs.iter().any(|(k, v)| k.contains("endpoint") && v.starts_with("http://"));
@@ -178,26 +184,48 @@ impl Cloud {
                     .with_url(address)
                     .with_retry(retry)
                     .with_copy_if_not_exists(S3CopyIfNotExists::Multipart);
-                let builder = pairs.iter().try_fold(builder, |b, (k, v)| Ok(b.with_config(k.parse()?, v)));
+                let mut known = pairs.iter().filter(|(k, _)| k != profile::PROCESS);
+                let builder = known.try_fold(builder, |b, (k, v)| Ok(b.with_config(k.parse()?, v)));
                 let builder: AmazonS3Builder = builder.map_err(|e: ::object_store::Error| e)?;
+                let program = pairs.iter().find(|(k, _)| k == profile::PROCESS);
+                let builder = match program {
+                    Some((_, command)) => {
+                        builder.with_credentials(Arc::new(ProcessCredentials::new(command)))
+                    }
+                    None => builder,
+                };
                 let builder = if plain { builder.with_allow_http(true) } else { builder };
-                Ok(Arc::new(builder.build()?))
+                let store = Arc::new(builder.build()?);
+                let uploads = S3Uploads::new(store.clone(), &client_options(pairs, plain))?;
+                Ok((store, Some(Arc::new(uploads))))
             }
             Self::Google => {
                 let builder = GoogleCloudStorageBuilder::new().with_url(address).with_retry(retry);
                 let builder = pairs.iter().try_fold(builder, |b, (k, v)| Ok(b.with_config(k.parse()?, v)));
                 let builder: GoogleCloudStorageBuilder = builder.map_err(|e: ::object_store::Error| e)?;
-                Ok(Arc::new(builder.build()?))
+                Ok((Arc::new(builder.build()?), None))
             }
             Self::Azure => {
-                let builder = MicrosoftAzureBuilder::new().with_url(address).with_retry(retry);
+                let builder =
+                    MicrosoftAzureBuilder::new().with_url(azure::full_address(address)).with_retry(retry);
                 let builder = pairs.iter().try_fold(builder, |b, (k, v)| Ok(b.with_config(k.parse()?, v)));
                 let builder: MicrosoftAzureBuilder = builder.map_err(|e: ::object_store::Error| e)?;
                 let builder = if plain { builder.with_allow_http(true) } else { builder };
-                Ok(Arc::new(builder.build()?))
+                // It forgets the parts of an upload that nobody ends after a week.
+                Ok((Arc::new(builder.build()?), None))
             }
         }
     }
+}
+
+/// What of the options of S3 is for its client.
+fn client_options(pairs: &Pairs, plain: bool) -> ClientOptions {
+    let all = pairs.iter().filter_map(|(name, value)| match name.parse() {
+        Ok(AmazonS3ConfigKey::Client(key)) => Some((key, value)),
+        _ => None,
+    });
+    let options = all.fold(ClientOptions::new(), |options, (key, value)| options.with_config(key, value));
+    if plain { options.with_allow_http(true) } else { options }
 }
 
 /// Attempts go on until the deadline.

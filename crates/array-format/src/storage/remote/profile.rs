@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use array_format_core::{Error, Result};
-use ini::Ini;
+use ini::{Ini, ParseOption};
 
 use super::Pairs;
 
-/// In a profile that gets its credentials from somewhere else.
+/// In a profile that gets its credentials from somewhere else: the command line of AWS knows how.
 const INDIRECT: [&str; 5] =
-    ["role_arn", "sso_session", "sso_start_url", "credential_process", "web_identity_token_file"];
+    ["role_arn", "sso_session", "sso_start_url", "login_session", "web_identity_token_file"];
+/// The option that names a program which prints credentials. Of this library: the `object_store` crate has none like it.
+pub(super) const PROCESS: &str = "credential_process";
 
 /// Names in a profile, with what the `object_store` crate calls them.
 const CREDENTIALS: [(&str, &str); 3] = [
@@ -19,6 +21,14 @@ const CREDENTIALS: [(&str, &str); 3] = [
     ("aws_session_token", "aws_session_token"),
 ];
 const PLACE: [(&str, &str); 2] = [("region", "aws_region"), ("endpoint_url", "aws_endpoint_url")];
+
+/// The AWS tools take values letter by letter.
+const PARSING: ParseOption = ParseOption {
+    enabled_quote: false,
+    enabled_escape: false,
+    enabled_indented_mutiline_value: false,
+    enabled_preserve_key_leading_whitespace: false,
+};
 
 /// Options of the profile that `AWS_PROFILE` names, or of `default`. Credentials only if neither environment nor user give any: half of one
 /// and half of another would be wrong in a way that nobody finds.
@@ -56,18 +66,21 @@ fn from_files(credentials: &Ini, config: &Ini, named: Option<&str>, has_credenti
         return Ok(pairs);
     }
     let found = take(&CREDENTIALS);
-    if found.is_empty() && named.is_some() && INDIRECT.iter().any(|k| value(k).is_some()) {
-        return Err(Error::unsupported(format!(
-            "the AWS profile {name:?} gets its credentials elsewhere (a role, single sign-on, a process); bring them into the environment: \
-             eval \"$(aws configure export-credentials --profile {name} --format env)\""
-        )));
+    if found.is_empty() {
+        let exported = || {
+            let is_indirect = INDIRECT.iter().any(|k| value(k).is_some());
+            is_indirect
+                .then(|| format!("aws configure export-credentials --profile '{name}' --format process"))
+        };
+        let command = value(PROCESS).map(str::to_owned).or_else(exported);
+        pairs.extend(command.map(|command| (PROCESS.to_owned(), command)));
     }
     pairs.extend(found);
     Ok(pairs)
 }
 
 fn read(path: &Path) -> Result<Ini> {
-    match Ini::load_from_file(path) {
+    match Ini::load_from_file_opt(path, PARSING) {
         Ok(ini) => Ok(ini),
         Err(ini::Error::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => Ok(Ini::new()),
         Err(e) => Err(Error::invalid(format!("{} cannot be read", path.display())).with_source(e)),
@@ -89,7 +102,7 @@ aws_access_key_id = AKLAB
 aws_secret_access_key = s2
 aws_session_token = t2
 ";
-    const CONFIG_FILE: &str = "
+    const CONFIG_FILE: &str = r#"
 [default]
 region = eu-central-1
 [profile lab]
@@ -98,10 +111,12 @@ endpoint_url = https://s3.lab.example
 [profile sso]
 sso_session = corp
 region = us-east-1
-";
+[profile tool]
+credential_process = "/opt/my keys" --for "me"
+"#;
 
     fn of(named: Option<&str>, has_credentials: bool) -> Result<Vec<String>> {
-        let ini = |text| Ini::load_from_str(text).unwrap();
+        let ini = |text| Ini::load_from_str_opt(text, PARSING).unwrap();
         let pairs = from_files(&ini(CREDENTIALS_FILE), &ini(CONFIG_FILE), named, has_credentials)?;
         Ok(pairs.into_iter().map(|(k, v)| format!("{k}={v}")).collect())
     }
@@ -120,8 +135,14 @@ region = us-east-1
             "the environment's credentials stay whole"
         );
         assert_eq!(of(Some("nobody"), false).unwrap_err().kind(), ErrorKind::InvalidArgument);
-        let e = of(Some("sso"), false).unwrap_err();
-        assert!(e.message().contains("export-credentials --profile sso"), "{e}");
+        assert_eq!(
+            of(Some("sso"), false).unwrap(),
+            [
+                "aws_region=us-east-1",
+                "credential_process=aws configure export-credentials --profile 'sso' --format process"
+            ]
+        );
         assert_eq!(of(Some("sso"), true).unwrap(), ["aws_region=us-east-1"]);
+        assert_eq!(of(Some("tool"), false).unwrap(), [r#"credential_process="/opt/my keys" --for "me""#]);
     }
 }

@@ -3,16 +3,21 @@
 //! The clients of stores need a runtime for sockets and clocks. Callers need none: whoever waits for a request may be a task of any runtime, or
 //! a thread without one.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use ::object_store::client::HttpError;
 use array_format_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::channel::mpsc;
+use futures::stream::{self, BoxStream, StreamExt};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tokio::time::error::Elapsed;
 
 use crate::runtime;
 use crate::storage::path::failed_before;
@@ -20,10 +25,12 @@ use crate::storage::{
     FinishMode, ListEntry, ObjectStoreBackend, ObjectTag, Opened, Storage, StoredObject, Upload,
 };
 
-/// How often what only looks is tried: clients repeat requests, but not all of them an answer that breaks off.
+/// How often what only looks is tried where the network is not the reason. Clients repeat requests by themselves, but not all of them an answer
+/// that breaks off.
 const ATTEMPTS: u32 = 5;
 /// The pause before the second attempt; twice as long before each further one.
 const PAUSE: Duration = Duration::from_millis(50);
+const MOST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What can be done with a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,21 +78,28 @@ impl Network {
         Error::new(e.kind(), e.message()).with_source(std::io::Error::other(causes.join(": ")))
     }
 
-    /// Runs a request to its end or the deadline.
-    async fn run<T: Send + 'static>(
+    /// Begins a request, which ends with its answer, at the deadline, or when nobody waits for it any more.
+    fn begin<T: Send + 'static>(
+        &self,
+        request: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Wanted<std::result::Result<Result<T>, Elapsed>> {
+        let deadline = self.deadline;
+        Wanted(self.handle.spawn(async move { tokio::time::timeout(deadline, request).await }))
+    }
+
+    /// What came of a request.
+    async fn end<T: Send + 'static>(
         &self,
         shown: impl Fn() -> String,
-        request: impl Future<Output = Result<T>> + Send + 'static,
+        mut task: Wanted<std::result::Result<Result<T>, Elapsed>>,
     ) -> Result<T> {
-        let deadline = self.deadline;
-        let mut task =
-            Wanted(self.handle.spawn(async move { tokio::time::timeout(deadline, request).await }));
         match (&mut task.0).await {
             Ok(Ok(result)) => result.map_err(|e| self.discreet(e)),
             Ok(Err(_)) => {
                 let sentence = format!(
-                    "{} did not answer within {deadline:?}, the deadline that was set; look at the network and the endpoint, or give it more time",
-                    shown()
+                    "{} did not answer within {:?}, the deadline that was set; look at the network and the endpoint, or give it more time",
+                    shown(),
+                    self.deadline
                 );
                 Err(Error::new(ErrorKind::Unavailable, sentence))
             }
@@ -95,20 +109,43 @@ impl Network {
             }
         }
     }
+
+    /// Runs a request to its end or the deadline.
+    async fn run<T: Send + 'static>(
+        &self,
+        shown: impl Fn() -> String,
+        request: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let task = self.begin(request);
+        self.end(shown, task).await
+    }
 }
 
-/// Does again what failed for a reason that may pass.
+/// Does again what failed for a reason that may pass: until the deadline if the network is the reason.
 async fn again<T, F: Future<Output = Result<T>>>(request: impl Fn() -> F) -> Result<T> {
-    for attempt in 0..ATTEMPTS - 1 {
+    let (mut attempt, mut pause) = (1, PAUSE);
+    loop {
         match request().await {
-            Err(e) if e.kind() == ErrorKind::Unavailable => {
+            Err(e) if e.kind() == ErrorKind::Unavailable && (attempt < ATTEMPTS || is_of_network(&e)) => {
                 tracing::debug!(error = %e, attempt, "trying again");
-                tokio::time::sleep(PAUSE * 2u32.pow(attempt)).await;
+                tokio::time::sleep(pause).await;
+                (attempt, pause) = (attempt + 1, MOST_PAUSE.min(pause * 2));
             }
             result => return result,
         }
     }
-    request().await
+}
+
+/// Whether no answer came, or one that broke off.
+fn is_of_network(e: &Error) -> bool {
+    let mut cause = std::error::Error::source(e);
+    while let Some(e) = cause {
+        if e.is::<HttpError>() {
+            return true;
+        }
+        cause = e.source();
+    }
+    false
 }
 
 impl RemoteStorage {
@@ -200,10 +237,10 @@ impl Storage for RemoteStorage {
         }
     }
 
-    async fn sweep(&self, path: &str) -> Result<u64> {
+    async fn sweep(&self, path: &str, older_than: Duration) -> Result<u64> {
         match self.kind {
             Kind::Web => Ok(0),
-            Kind::Cloud => self.run(path, |b, p| async move { b.sweep(&p).await }).await,
+            Kind::Cloud => self.run(path, move |b, p| async move { b.sweep(&p, older_than).await }).await,
         }
     }
 
@@ -234,6 +271,31 @@ impl StoredObject for RemoteObject {
         self.network
             .run(|| self.shown.clone(), async move { again(|| object.read(range.clone())).await })
             .await
+    }
+
+    fn read_pieces(self: Arc<Self>, cuts: Vec<u64>) -> BoxStream<'static, Result<Bytes>> {
+        // Nobody waits in the middle of a request: all that is asked for at once has a place in memory.
+        let (sender, pieces) = mpsc::unbounded();
+        let object = self.object.clone();
+        let task = self.network.begin(async move {
+            let sent = AtomicUsize::new(0);
+            let attempt = || async {
+                let rest = cuts.get(sent.load(Ordering::Relaxed)..).unwrap_or_default();
+                if rest.len() < 2 {
+                    return Ok(());
+                }
+                let mut pieces = object.clone().read_pieces(rest.to_vec());
+                while let Some(piece) = pieces.next().await {
+                    // Once nobody wants it this task is ended.
+                    let _ = sender.unbounded_send(piece?);
+                    sent.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(())
+            };
+            again(attempt).await
+        });
+        let end = async move { self.network.end(|| self.shown.clone(), task).await.err().map(Err) };
+        pieces.map(Ok).chain(stream::once(end).filter_map(ready)).boxed()
     }
 }
 
