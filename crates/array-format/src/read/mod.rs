@@ -3,6 +3,7 @@
 pub(crate) mod assemble;
 pub(crate) mod fetch;
 mod frames;
+mod many;
 mod scratch;
 mod single;
 mod slabs;
