@@ -205,6 +205,11 @@ pub trait ArrayElement: Clone + Send + Sync + 'static {
     /// `Corrupt` where the bytes are no such element (text that is not UTF-8).
     fn from_values(values: &Values, validity: Option<&[u8]>) -> Result<Vec<Self>>;
 
+    /// The elements as the bytes of the file, for types that are laid out in memory like there.
+    fn as_le_bytes(_elements: &[Self]) -> Option<&[u8]> {
+        None
+    }
+
     /// The elements as the bytes of the file, for types that can be read into in place.
     fn as_le_bytes_mut(_elements: &mut [Self]) -> Option<&mut [u8]> {
         None
@@ -257,6 +262,10 @@ impl<T: ScalarElement> ArrayElement for T {
 
     fn from_values(values: &Values, _: Option<&[u8]>) -> Result<Vec<Self>> {
         T::decode(values)
+    }
+
+    fn as_le_bytes(elements: &[Self]) -> Option<&[u8]> {
+        T::as_le_bytes(elements)
     }
 
     fn as_le_bytes_mut(elements: &mut [Self]) -> Option<&mut [u8]> {

@@ -64,6 +64,17 @@ impl Statistics {
         Self { bounds, loose: false, counts: Some(Counts { rows, nulls, nans }) }
     }
 
+    /// Of numbers as they are in memory, all of them there. As [`Statistics::of`].
+    pub fn of_numbers(dtype: DType, bytes: &[u8]) -> Self {
+        let size = dtype.fixed_size_bytes().unwrap_or(1).max(1);
+        let (bounds, nans) = match dtype {
+            DType::Scalar(item) => scan(item, bytes, None),
+            _ => (None, 0),
+        };
+        let rows = (bytes.len() / size) as u64;
+        Self { bounds, loose: false, counts: Some(Counts { rows, nulls: 0, nans }) }
+    }
+
     /// The smallest value, if known.
     pub fn min(&self) -> Option<&Value> {
         self.bounds.as_ref().map(|b| &b.0)

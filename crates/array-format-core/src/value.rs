@@ -232,6 +232,17 @@ impl Value {
         }
     }
 
+    /// Bytes of a text, of bytes, or of the items of a list; a scalar takes none besides itself.
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Scalar(_) => 0,
+            Self::String(s) => s.len(),
+            Self::Binary(bytes) | Self::List { bytes, .. } => bytes.len(),
+            Self::StringList(list) => list.iter().map(String::len).sum(),
+            Self::BinaryList(list) => list.iter().map(Vec::len).sum(),
+        }
+    }
+
     /// Refuses a list whose bytes are not whole items.
     ///
     /// # Errors

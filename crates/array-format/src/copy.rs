@@ -8,6 +8,7 @@ use array_format_core::{Error, Result};
 use crate::file::ArrayFile;
 use crate::read::view::ChunkSource;
 use crate::snapshot::Snapshot;
+use crate::write::brief::Brief;
 use crate::write::define::ArrayDefinition;
 use crate::write::pending::{Placed, StagedChunk};
 use crate::write::stage::staged_mut;
@@ -32,8 +33,8 @@ impl ArrayFile {
                 ChunkSource::Elsewhere(placed) => StagedChunk::Placed(placed),
                 ChunkSource::Stored(chunk) => {
                     let statistics = from.view.chunk_statistics(&array.node, &coords).await?;
-                    let from = Some(from.view.version.clone());
-                    StagedChunk::Placed(Arc::new(Placed { chunk, statistics, from }))
+                    let from = Some(Box::new(from.view.version.clone()));
+                    StagedChunk::Placed(Arc::new(Placed { chunk, statistics: Brief::new(statistics), from }))
                 }
             };
             if let StagedChunk::Placed(placed) = &chunk {

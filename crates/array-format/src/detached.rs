@@ -268,15 +268,20 @@ async fn write_run(pending: &Pending, stored: &Stored<'_>, sink: &mut LayerSink)
         let Staged::Node(s) = staged else { continue };
         let Schema::Array(schema) = &*s.node.schema else { continue };
         for (coords, placed) in stored.of(&s.node, schema) {
-            let known = (placed.chunk.clone(), placed.statistics.clone());
+            let known = (placed.chunk.clone(), placed.statistics.get().into_owned());
             chunks.insert((s.node.id, coords.to_vec()), known);
         }
     }
     let mut attributes = BTreeMap::new();
-    for (id, of_node) in &pending.attributes {
+    for (id, of_node) in pending.attributes.iter() {
         for (name, value) in of_node.iter() {
-            let row = AttributeRow { name: name.to_string(), node: *id, version: 0, value: value.clone() };
-            attributes.insert((name.clone(), *id), row);
+            let row = AttributeRow {
+                name: name.to_string(),
+                node: id,
+                version: 0,
+                value: value.as_deref().cloned(),
+            };
+            attributes.insert((name.clone(), id), row);
         }
     }
     let statistics = chunks.iter().map(|((node, coords), (_, s))| StatisticsRow {

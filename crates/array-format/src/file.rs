@@ -58,6 +58,14 @@ pub(crate) struct State {
     pub(crate) pending: Arc<Pending>,
     /// Commits whose outcome is not known: their answer was lost, or their caller went away.
     pub(crate) unconfirmed: Vec<commit::Attempt>,
+    /// Bytes of pending data that are being encoded.
+    pub(crate) encoding: u64,
+}
+
+impl State {
+    fn new(version: Version) -> Self {
+        Self { version, pending: Arc::default(), unconfirmed: Vec::new(), encoding: 0 }
+    }
 }
 
 /// What a handle did since it was opened. Clones of a handle share the counters.
@@ -173,8 +181,13 @@ impl ArrayFile {
         let head = open_head(&objects, config.version).await?;
         let (objects, read_only) = (Arc::new(objects), config.version.is_some());
         let config = Arc::new(config);
-        let version = Version { objects: objects.clone(), config: config.clone(), head: Arc::new(head) };
-        let state = State { version, pending: Arc::default(), unconfirmed: Vec::new() };
+        let version = Version {
+            objects: objects.clone(),
+            config: config.clone(),
+            head: Arc::new(head),
+            recent: Arc::default(),
+        };
+        let state = State::new(version);
         let spill = futures::lock::Mutex::new(Spill::new(&config));
         let inner = Inner {
             objects,
@@ -193,7 +206,7 @@ impl ArrayFile {
         let inner = Inner {
             objects: self.inner.objects.clone(),
             config: self.inner.config.clone(),
-            state: Mutex::new(State { version, pending: Arc::default(), unconfirmed: Vec::new() }),
+            state: Mutex::new(State::new(version)),
             gate: async_lock::RwLock::new(()),
             spill: futures::lock::Mutex::new(Spill::new(&self.inner.config)),
             read_only: false,

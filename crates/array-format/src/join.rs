@@ -22,6 +22,7 @@ use crate::layer::head::open_detached;
 use crate::layer::names;
 use crate::layer::object::JoinedLayer;
 use crate::read::View;
+use crate::write::brief::Brief;
 use crate::write::pending::{NEW_NODE, Pending, Placed, Staged, StagedChunk, StagedNode, grid};
 use crate::write::stage::{check_surroundings, put_attribute};
 
@@ -240,7 +241,7 @@ impl Join {
                 return taken("was committed by another writer since the worker began");
             }
         }
-        let placed = Placed { chunk, statistics, from: None };
+        let placed = Placed { chunk, statistics: Brief::new(statistics), from: None };
         let chunk = StagedChunk::Placed(Arc::new(placed));
         Arc::make_mut(&mut self.pending).put_chunks(*id, [(row.coords, chunk)]);
         Ok(())
@@ -252,7 +253,11 @@ impl Join {
             .ok_or_else(|| Error::corrupt("an attribute of nothing in a detached layer"))?;
         let taken = |by: &str| Err(conflict(path, &format!("attribute {:?} is changed by {by}", row.name)));
         if let Some(other) = self.pending.attributes.get(id).and_then(|a| a.get(row.name.as_str())) {
-            return if *other == row.value { Ok(()) } else { taken("another layer, or by what is pending") };
+            return if other.as_deref() == row.value.as_ref() {
+                Ok(())
+            } else {
+                taken("another layer, or by what is pending")
+            };
         }
         if id & NEW_NODE == 0 {
             let committed = self.version.attribute(&row.name, *id).await?;

@@ -25,6 +25,7 @@ use crate::layer::{Head, Objects, names};
 use crate::read::View;
 use crate::read::view::{ChunkSource, FoundArray};
 use crate::storage::{IntoStorage, ListEntry, ObjectTag};
+use crate::write::brief::Brief;
 use crate::write::define::ArrayDefinition;
 use crate::write::pending::{Placed, StagedChunk, grid};
 use crate::write::stage::staged_mut;
@@ -83,7 +84,14 @@ impl ArrayFile {
         for head in roots {
             time.store(head.footer.time_ms, Ordering::Relaxed);
             let config = Arc::new(config.clone());
-            saver.save(Version { objects: objects.clone(), config, head: Arc::new(head) }).await?;
+            saver
+                .save(Version {
+                    objects: objects.clone(),
+                    config,
+                    head: Arc::new(head),
+                    recent: Arc::default(),
+                })
+                .await?;
         }
         Ok(saver.report)
     }
@@ -271,7 +279,8 @@ impl Saver {
                 let elements = view.version.whole_chunk(&array.schema, &chunk, n).await?;
                 // Of the data: what the index says may be damaged apart from it.
                 let statistics = Statistics::of(&elements);
-                placed.insert(coords, Placed { chunk, statistics, from: Some(view.version.clone()) });
+                let from = Some(Box::new(view.version.clone()));
+                placed.insert(coords, Placed { chunk, statistics: Brief::new(statistics), from });
             }
         }
         let known = Known { id: node.id, schema: node.schema, shape: node.shape, attributes, chunks };

@@ -30,16 +30,55 @@ impl AttributeRow {
     }
 }
 
+/// What a row is made of, where it is not kept.
+#[derive(Debug, Clone, Copy)]
+pub struct AttributeRef<'a> {
+    /// Name of the attribute.
+    pub name: &'a str,
+    /// The array or group.
+    pub node: u64,
+    /// The version that wrote the row.
+    pub version: u64,
+    /// `None`: a tombstone.
+    pub value: Option<&'a Value>,
+}
+
 const PLAIN: u8 = 0;
 const DICTIONARY: u8 = 1;
 
-fn put_values(out: &mut Vec<u8>, rows: &[AttributeRow]) {
+/// Values whose place in the dictionary is known by where they lie in memory: writers keep those once that are equal.
+const REMEMBERED: usize = 512;
+/// For fewer rows nothing is remembered.
+const WORTH_REMEMBERING: usize = 128;
+
+/// The dictionary of values, and what each row says: 0, or 1 + the index of its value.
+fn dictionary<'a>(rows: &[AttributeRef<'a>]) -> (Interner<&'a Value>, Vec<u64>) {
     let mut dictionary = Interner::default();
-    let index: Vec<u64> =
-        rows.iter().map(|r| r.value.as_ref().map_or(0, |v| 1 + dictionary.index(v))).collect();
+    let slots = if rows.len() < WORTH_REMEMBERING { 0 } else { REMEMBERED };
+    let mut remembered: Vec<Option<(*const Value, u64)>> = vec![None; slots];
+    let mut index_of = |value: &'a Value| {
+        let address = std::ptr::from_ref(value);
+        let slot = (address.addr() / 16 ^ address.addr() / (16 * REMEMBERED)) % REMEMBERED;
+        match remembered.get(slot).copied().flatten() {
+            Some((known, index)) if known == address => index,
+            _ => {
+                let index = 1 + dictionary.index(&value);
+                if let Some(slot) = remembered.get_mut(slot) {
+                    *slot = Some((address, index));
+                }
+                index
+            }
+        }
+    };
+    let index = rows.iter().map(|r| r.value.map_or(0, &mut index_of)).collect();
+    (dictionary, index)
+}
+
+fn put_values(out: &mut Vec<u8>, rows: &[AttributeRef<'_>]) {
+    let (dictionary, index) = dictionary(rows);
     let scalars: Option<Vec<&ScalarValue>> = rows
         .iter()
-        .map(|r| match &r.value {
+        .map(|r| match r.value {
             Some(Value::Scalar(s)) => Some(s),
             _ => None,
         })
@@ -64,8 +103,17 @@ fn put_values(out: &mut Vec<u8>, rows: &[AttributeRow]) {
 
 /// Encodes rows that are sorted by name and node.
 pub fn encode(rows: &[AttributeRow]) -> Vec<u8> {
+    let refs = rows.iter().map(|r| {
+        let AttributeRow { name, node, version, value } = r;
+        AttributeRef { name, node: *node, version: *version, value: value.as_ref() }
+    });
+    encode_refs(&refs.collect::<Vec<_>>())
+}
+
+/// The same of rows that are not kept.
+pub fn encode_refs(rows: &[AttributeRef<'_>]) -> Vec<u8> {
     let mut out = begin(Table::Attributes, rows.len());
-    let groups: Vec<&[AttributeRow]> = rows.chunk_by(|a, b| a.name == b.name).collect();
+    let groups: Vec<&[AttributeRef<'_>]> = rows.chunk_by(|a, b| a.name == b.name).collect();
     put_varint(&mut out, groups.len() as u64);
     for group in groups {
         put_bytes(&mut out, group[0].name.as_bytes());

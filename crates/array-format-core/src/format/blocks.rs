@@ -47,6 +47,18 @@ pub fn objects(c: &mut Cursor<'_>) -> Result<Vec<ObjectId>> {
     (0..n).map(|_| object(c)).collect()
 }
 
+/// What can be told to be the same without looking into it.
+pub trait Shared {
+    /// Whether both are one.
+    fn is(&self, other: &Self) -> bool;
+}
+
+impl<T> Shared for Arc<T> {
+    fn is(&self, other: &Self) -> bool {
+        Self::ptr_eq(self, other)
+    }
+}
+
 /// Things by index, each listed once: what page-local dictionaries are made of.
 #[derive(Debug)]
 pub struct Interner<T> {
@@ -72,6 +84,21 @@ impl<T: Clone + Eq + std::hash::Hash> Interner<T> {
         i
     }
 
+    /// The same where `last` is the item that was asked for before, and its index: neighbours mostly are the same.
+    pub fn index_after<'i>(&mut self, last: &mut Option<(&'i T, u64)>, item: &'i T) -> u64
+    where
+        T: Shared,
+    {
+        match last {
+            Some((same, index)) if same.is(item) => *index,
+            _ => {
+                let index = self.index(item);
+                *last = Some((item, index));
+                index
+            }
+        }
+    }
+
     /// All things, by index.
     pub fn list(&self) -> &[T] {
         &self.list
@@ -83,16 +110,24 @@ impl<T: Clone + Eq + std::hash::Hash> Interner<T> {
 pub struct BlockListBuilder {
     blocks: Vec<Arc<BlockMeta>>,
     index: HashMap<BlockId, u64>,
+    last: Option<(Arc<BlockMeta>, u64)>,
 }
 
 impl BlockListBuilder {
     /// What a chunk column says of this chunk: 1 + the index of its block.
     pub fn index(&mut self, block: &Arc<BlockMeta>) -> u64 {
+        if let Some((last, index)) = &self.last
+            && Arc::ptr_eq(last, block)
+        {
+            return *index;
+        }
         let next = self.blocks.len() as u64 + 1;
-        *self.index.entry(block.id).or_insert_with(|| {
+        let index = *self.index.entry(block.id).or_insert_with(|| {
             self.blocks.push(block.clone());
             next
-        })
+        });
+        self.last = Some((block.clone(), index));
+        index
     }
 
     /// Appends the block list.

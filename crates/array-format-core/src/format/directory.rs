@@ -101,6 +101,13 @@ impl Directory {
         self.pages.get(past.checked_sub(1)?)
     }
 
+    /// The first key that lies behind a page of this directory, if another page follows.
+    pub fn end_of(&self, page: &PageRef) -> Option<&[u8]> {
+        let past = self.pages.partition_point(|p| p.first_key <= page.first_key);
+        let is_here = past.checked_sub(1).and_then(|i| self.pages.get(i)) == Some(page);
+        self.pages.get(past).filter(|_| is_here).map(|next| next.first_key.as_slice())
+    }
+
     /// The pages that may hold keys from `from` on and below `to` (`None`: no end).
     pub fn pages_between(&self, from: &[u8], to: Option<&[u8]>) -> &[PageRef] {
         if from > self.last_key.as_slice() {

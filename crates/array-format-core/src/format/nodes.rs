@@ -77,11 +77,15 @@ pub fn encode(rows: &[NodeRow]) -> Vec<u8> {
     column(&|r| r.version);
     column(&|r| r.node.as_ref().map_or(0, |n| n.id));
     let (mut schemas, mut key_sets) = (Interner::default(), Interner::default());
-    let of_node = |f: &mut dyn FnMut(&Node) -> u64| -> Vec<u64> {
-        rows.iter().map(|r| r.node.as_ref().map_or(0, &mut *f)).collect()
-    };
-    let schema = of_node(&mut |n| schemas.index(&n.schema));
-    let key_set = of_node(&mut |n| key_sets.index(&n.keys));
+    let (mut last_schema, mut last_keys) = (None, None);
+    let schema: Vec<u64> = rows
+        .iter()
+        .map(|r| r.node.as_ref().map_or(0, |n| schemas.index_after(&mut last_schema, &n.schema)))
+        .collect();
+    let key_set: Vec<u64> = rows
+        .iter()
+        .map(|r| r.node.as_ref().map_or(0, |n| key_sets.index_after(&mut last_keys, &n.keys)))
+        .collect();
     put_ints(&mut out, &schema);
     put_varint(&mut out, schemas.list().len() as u64);
     for schema in schemas.list() {
@@ -97,9 +101,7 @@ pub fn encode(rows: &[NodeRow]) -> Vec<u8> {
     }
     let nodes = || rows.iter().filter_map(|r| r.node.as_ref());
     put_ints(&mut out, &nodes().flat_map(|n| n.shape.iter().copied()).collect::<Vec<_>>());
-    let chunk = |r: &'_ NodeRow| r.node.as_ref().and_then(|n| n.chunk.as_ref().map(|c| c.0.clone()));
-    let chunks: Vec<Option<ChunkRef>> = rows.iter().map(chunk).collect();
-    put_chunk_refs(&mut out, chunks.iter().map(Option::as_ref));
+    put_chunk_refs(&mut out, rows.iter().map(|r| r.node.as_ref()?.chunk.as_ref().map(|c| &c.0)));
     put_ints(&mut out, &nodes().filter_map(|n| n.chunk.as_ref().map(|c| c.1)).collect::<Vec<_>>());
     put_extension(&mut out);
     out
@@ -212,6 +214,11 @@ impl NodesPage {
     /// The path of a row.
     pub fn path(&self, row: usize) -> &str {
         std::str::from_utf8(self.paths.get(row)).unwrap_or_default()
+    }
+
+    /// The bytes of the path of a row; none beyond the last.
+    pub fn path_bytes(&self, row: usize) -> &[u8] {
+        self.paths.get(row)
     }
 
     /// Node id of a row that is no tombstone.

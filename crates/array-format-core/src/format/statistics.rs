@@ -76,8 +76,8 @@ fn put_columns(out: &mut Vec<u8>, rows: &[StatisticsRow]) {
         let of_type = || bounds.iter().filter(move |b| bound_type(&b.0) == t);
         match Scalar::from_code(t) {
             Some(item) => {
-                let min: Vec<u8> = of_type().flat_map(|b| bound_bytes(&b.0).to_vec()).collect();
-                let max: Vec<u8> = of_type().flat_map(|b| bound_bytes(&b.1).to_vec()).collect();
+                let min: Vec<u8> = of_type().flat_map(|b| bound_bytes(&b.0)).copied().collect();
+                let max: Vec<u8> = of_type().flat_map(|b| bound_bytes(&b.1)).copied().collect();
                 put_fixed(out, &min, item.size_bytes());
                 put_fixed(out, &max, item.size_bytes());
             }

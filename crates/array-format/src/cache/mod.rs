@@ -7,6 +7,7 @@ use std::fmt;
 use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use array_format_core::address::ObjectId;
 use array_format_core::footer::ObjectEntry;
@@ -85,6 +86,8 @@ impl Weighter<Key, Cached> for Weight {
 #[derive(Clone)]
 pub struct DeltaCache {
     cache: Arc<Cache<Key, Cached, Weight>>,
+    /// How often it was cleared.
+    cleared: Arc<AtomicU64>,
     #[cfg(feature = "disk-cache")]
     disk: Option<Arc<disk::DiskTier>>,
 }
@@ -112,6 +115,7 @@ impl DeltaCache {
         };
         Self {
             cache: Arc::new(cache),
+            cleared: Arc::default(),
             #[cfg(feature = "disk-cache")]
             disk: None,
         }
@@ -173,7 +177,13 @@ impl DeltaCache {
 
     /// Forgets everything. Readers are not disturbed: what they hold stays valid.
     pub fn clear(&self) {
+        self.cleared.fetch_add(1, Ordering::Relaxed);
         self.cache.clear();
+    }
+
+    /// How often everything was forgotten.
+    pub(crate) fn cleared(&self) -> u64 {
+        self.cleared.load(Ordering::Relaxed)
     }
 
     /// Bytes that it may hold.

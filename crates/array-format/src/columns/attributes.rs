@@ -67,9 +67,9 @@ impl Snapshot {
         let mut hidden = self.gone().await?;
         let mut parts = Vec::new();
         let mut pending = Vec::new();
-        for (id, attributes) in &self.view.pending.attributes {
+        for (id, attributes) in self.view.pending.attributes.iter() {
             if let Some(value) = attributes.get(name) {
-                pending.push((*id, value.clone()));
+                pending.push((id, value.as_deref().cloned()));
             }
         }
         if !pending.is_empty() {

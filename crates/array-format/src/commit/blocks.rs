@@ -1,6 +1,6 @@
 //! From pending chunks to blocks of the layer that is written.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use array_format_core::Result;
@@ -12,10 +12,12 @@ use array_format_core::schema::{ArraySchema, Schema};
 
 use crate::config::FileConfig;
 use crate::index::Version;
+use crate::write::by_id::ById;
 use crate::write::choose;
+use crate::write::coords::Coords;
 use crate::write::mover::Mover;
 use crate::write::pack::{BATCH_BYTES, BATCHES_AHEAD, ChunkJob, Compress, Pipeline};
-use crate::write::pending::{Pending, Placed, Staged, StagedChunk, grid};
+use crate::write::pending::{Cells, Pending, Placed, Staged, StagedChunk, grid};
 use crate::write::sink::LayerSink;
 use crate::write::small_map::SmallMap;
 use crate::write::spill::TakenChunk;
@@ -27,29 +29,33 @@ pub(crate) type StoredChunk<'a> = (&'a [u64], &'a Arc<Placed>);
 pub(crate) struct Stored<'a> {
     pending: &'a Pending,
     /// Those that were not stored before, by pending node id and coordinates.
-    new: BTreeMap<u64, SmallMap<Vec<u64>, Arc<Placed>>>,
+    new: ById<SmallMap<Coords, Arc<Placed>>>,
 }
 
 impl<'a> Stored<'a> {
     fn put(&mut self, (node, coords): ChunkKey, placed: Placed) {
-        self.new.entry(node).or_default().insert(coords, Arc::new(placed));
+        self.new.entry(node).insert(coords, Arc::new(placed));
     }
 
     /// The chunks of an array that were written, in order.
-    pub(crate) fn of<'s>(&'s self, node: &Node, schema: &ArraySchema) -> Vec<StoredChunk<'s>> {
+    pub(crate) fn of<'s>(
+        &'s self,
+        node: &Node,
+        schema: &ArraySchema,
+    ) -> impl Iterator<Item = StoredChunk<'s>> {
         let chunks = self.pending.chunks.get(&node.id).into_iter().flat_map(SmallMap::iter);
         let new = self.new.get(&node.id);
         let grid = schema.chunk_shape.is_some().then(|| grid(node)).flatten();
-        let inside = |coords: &[u64]| grid.as_ref().is_none_or(|grid| grid.contains(coords));
-        let place = |(coords, chunk): (&'s Vec<u64>, &'s StagedChunk)| {
-            let placed = match (new.and_then(|new| new.get(coords)), chunk) {
+        let inside = move |coords: &[u64]| grid.as_ref().is_none_or(|grid| grid.contains(coords));
+        let place = move |(coords, chunk): (&'s Coords, &'s StagedChunk)| {
+            let placed = match (new.and_then(|new| new.get(&**coords)), chunk) {
                 (Some(placed), _) => placed,
                 (None, StagedChunk::Placed(placed)) if placed.from.is_none() => placed,
                 _ => return None,
             };
             inside(coords).then_some((&coords[..], placed))
         };
-        chunks.filter_map(place).collect()
+        chunks.filter_map(place)
     }
 
     /// All chunks.
@@ -57,19 +63,20 @@ impl<'a> Stored<'a> {
         self.pending
             .nodes
             .values()
-            .flat_map(|staged| match staged {
+            .filter_map(|staged| match staged {
                 Staged::Node(s) => match &*s.node.schema {
-                    Schema::Array(schema) => self.of(&s.node, schema),
-                    Schema::Group(_) => Vec::new(),
+                    Schema::Array(schema) => Some(self.of(&s.node, schema)),
+                    Schema::Group(_) => None,
                 },
-                Staged::Gone => Vec::new(),
+                Staged::Gone => None,
             })
+            .flatten()
             .map(|chunk| chunk.1)
     }
 }
 
 /// A chunk's node and coordinates.
-pub(crate) type ChunkKey = (u64, Vec<u64>);
+pub(crate) type ChunkKey = (u64, Coords);
 
 /// How the chunks of arrays are compressed.
 #[derive(Default)]
@@ -102,38 +109,49 @@ pub(crate) async fn store_chunks<'a>(
         .map(|taken| (taken.node, taken.coords.clone()))
         .collect();
     let mut batch: Vec<(TakenChunk, ChunkJob)> = Vec::new();
-    let mut bytes = 0;
+    let (mut bytes, mut last) = (0, None);
     let mut copies: Vec<(ChunkKey, Arc<Placed>)> = Vec::new();
     let mut complete: HashSet<ObjectId> = HashSet::from([sink.object()]);
-    let mut stored = Stored { pending, new: BTreeMap::new() };
+    let mut stored = Stored { pending, new: ById::default() };
     let layer = matches!(sink.object(), ObjectId::Layer(_));
     for staged in pending.nodes.values() {
         let Staged::Node(s) = staged else { continue };
-        let (Schema::Array(schema), Some(grid)) = (&*s.node.schema, grid(&s.node)) else { continue };
-        for (coords, chunk) in pending.chunks.get(&s.node.id).into_iter().flat_map(SmallMap::iter) {
-            if !grid.contains(coords) {
+        let Schema::Array(schema) = &*s.node.schema else { continue };
+        let Some(chunks) = pending.chunks.get(&s.node.id) else { continue };
+        let cells = Cells::of(&s.node, schema);
+        for (coords, chunk) in chunks.iter() {
+            if !cells.contains(coords) {
                 continue;
             }
             let key = || (s.node.id, coords.clone());
             match chunk {
                 StagedChunk::Erased => {}
-                StagedChunk::Data(_) if !under_way.is_empty() && under_way.contains(&key()) => {}
-                StagedChunk::Data(elements) => {
-                    let (codec, extents) = (codecs.of(schema, config)?, grid.extents(coords));
-                    let (node, schema, elements) = (s.node.id, schema.clone(), elements.clone());
-                    bytes += elements.heap_bytes();
-                    let taken = TakenChunk::new(node, coords.clone(), elements.clone());
-                    batch.push((taken, ChunkJob { node, schema, codec, extents, elements }));
+                _ if chunk.waits() && !under_way.is_empty() && under_way.contains(&key()) => {}
+                StagedChunk::Data(_) | StagedChunk::Flat(_) => {
+                    let taken = TakenChunk::of(pending, s.node.id, coords, chunk);
+                    let Some((taken, data)) = taken else { continue };
+                    bytes += data.heap_bytes();
+                    let (codec, extents) = (codecs.of(schema, config)?, cells.extents(coords));
+                    batch.push((
+                        taken,
+                        ChunkJob { node: s.node.id, schema: schema.clone(), codec, extents, data },
+                    ));
                 }
                 StagedChunk::Placed(p) if p.from.is_some() => copies.push((key(), p.clone())),
                 StagedChunk::Placed(p) if !layer && p.chunk.block.id.object != sink.object() => {
                     let (chunk, statistics) = (p.chunk.clone(), p.statistics.clone());
-                    copies.push((key(), Arc::new(Placed { chunk, statistics, from: Some(version.clone()) })));
+                    copies.push((
+                        key(),
+                        Arc::new(Placed { chunk, statistics, from: Some(Box::new(version.clone())) }),
+                    ));
                 }
                 StagedChunk::Placed(p) => {
-                    if complete.insert(p.chunk.block.id.object) {
-                        version.objects.complete(p.chunk.block.id.object, version.number()).await?;
+                    let object = p.chunk.block.id.object;
+                    // Those of neighbours are mostly in one.
+                    if last != Some(object) && complete.insert(object) {
+                        version.objects.complete(object, version.number()).await?;
                     }
+                    last = Some(object);
                 }
             }
             if bytes >= BATCH_BYTES {
@@ -179,7 +197,7 @@ async fn copy(
     sink: &mut LayerSink,
     stored: &mut Stored<'_>,
 ) -> Result<()> {
-    while let Some(version) = copies.first().and_then(|c| c.1.from.clone()) {
+    while let Some(version) = copies.first().and_then(|c| c.1.from.as_deref().cloned()) {
         let same = |p: &Placed| p.from.as_ref().is_some_and(|v| Arc::ptr_eq(&v.head, &version.head));
         // What is copied to two places is stored twice: no byte of a layer belongs to two chunks, so that live bytes can be counted.
         let mut seen = HashSet::new();

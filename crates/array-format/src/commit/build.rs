@@ -1,12 +1,11 @@
 //! From pending changes to a layer: rows, blocks, pages, root.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use array_format_core::address::ObjectId;
 use array_format_core::block::ChunkRef;
 use array_format_core::footer::{Cause, Footer, ObjectEntry, Run};
-use array_format_core::format::attributes::AttributeRow;
 use array_format_core::format::chunks::ChunkRow;
 use array_format_core::format::nodes::{Node, NodeRow};
 use array_format_core::format::page::Table;
@@ -23,6 +22,7 @@ use super::runs::{Merge, absorb};
 use crate::index::Version;
 use crate::read::View;
 use crate::storage::Upload;
+use crate::write::by_id::ById;
 use crate::write::pack::Pipeline;
 use crate::write::pending::{NEW_NODE, Pending, Staged, StagedChunk, StagedNode, grid};
 use crate::write::sink::LayerSink;
@@ -34,9 +34,9 @@ pub(crate) struct Built {
     pub(crate) upload: Box<dyn Upload>,
     pub(crate) footer: Footer,
     /// The ids that new nodes got.
-    pub(crate) ids: BTreeMap<u64, u64>,
+    pub(crate) ids: ById<u64>,
     /// The chunks in the rows of changed nodes, by the nodes' ids.
-    pub(crate) inline: BTreeMap<u64, (ChunkRef, u64)>,
+    pub(crate) inline: ById<(ChunkRef, u64)>,
 }
 
 struct Builder<'a> {
@@ -45,12 +45,14 @@ struct Builder<'a> {
     number: u64,
     sink: LayerSink,
     rows: Rows<'a>,
-    ids: BTreeMap<u64, u64>,
+    ids: ById<u64>,
     objects: Vec<ObjectEntry>,
     /// Where in `objects` an object is.
     places: HashMap<ObjectId, usize>,
-    /// Ids of the nodes that are somewhere after the commit.
-    staying: HashSet<u64>,
+    /// The object that was counted last, and where it is.
+    last_place: Option<(ObjectId, usize)>,
+    /// Ids of the nodes that are somewhere after the commit, once that is asked for.
+    staying: Option<HashSet<u64>>,
     arrays: i64,
     groups: i64,
 }
@@ -72,10 +74,11 @@ pub(crate) async fn build(
         number,
         sink,
         rows: Rows::default(),
-        ids: BTreeMap::new(),
+        ids: ById::default(),
         objects: footer.objects.clone(),
         places: footer.objects.iter().enumerate().map(|(i, o)| (o.id, i)).collect(),
-        staying: pending.nodes.values().filter_map(Staged::id).collect(),
+        last_place: None,
+        staying: None,
         arrays: 0,
         groups: 0,
     };
@@ -85,6 +88,7 @@ pub(crate) async fn build(
     for (path, staged) in &pending.nodes {
         match staged {
             Staged::Gone => builder.remove(path).await?,
+            Staged::Node(s) if builder.put_new(path, s, &stored) => {}
             Staged::Node(s) => builder.put(path, s, &stored).await?,
         }
     }
@@ -118,7 +122,9 @@ impl<'a> Builder<'a> {
         for placed in stored.all() {
             let chunk = &placed.chunk;
             let id = chunk.block.id.object;
-            if !self.places.contains_key(&id)
+            let is_last = self.last_place.is_some_and(|(last, _)| last == id);
+            if !is_last
+                && !self.places.contains_key(&id)
                 && let Some(layer) = version.objects.detached(id)
             {
                 crate::detached::check_floor(&version, layer.begun)?;
@@ -137,10 +143,16 @@ impl<'a> Builder<'a> {
     /// Counts a chunk as live, or as dead.
     fn live(&mut self, chunk: &ChunkRef, live: bool) {
         let id = chunk.block.id.object;
-        if id == ObjectId::Layer(self.number) && !self.places.contains_key(&id) {
+        let is_last = self.last_place.is_some_and(|(last, _)| last == id);
+        if !is_last && id == ObjectId::Layer(self.number) && !self.places.contains_key(&id) {
             self.add_object(own_entry(self.number, [0; 16]));
         }
-        if let Some(entry) = self.places.get(&id).and_then(|i| self.objects.get_mut(*i)) {
+        let place = match self.last_place {
+            Some((last, place)) if last == id => Some(place),
+            _ => self.places.get(&id).copied(),
+        };
+        self.last_place = place.map(|place| (id, place));
+        if let Some(entry) = place.and_then(|i| self.objects.get_mut(i)) {
             entry.live_bytes = match live {
                 true => entry.live_bytes.saturating_add(chunk.length),
                 false => entry.live_bytes.saturating_sub(chunk.length),
@@ -153,7 +165,9 @@ impl<'a> Builder<'a> {
         let Some(NodeRow { node: Some(node), .. }) = self.view.version.node(path).await? else {
             return Ok(());
         };
-        let moved = self.staying.contains(&node.id);
+        let all = self.pending;
+        let staying = self.staying.get_or_insert_with(|| all.nodes.values().filter_map(Staged::id).collect());
+        let moved = staying.contains(&node.id);
         self.rows.put_node(path, self.number, None);
         self.count(&node, -1);
         if moved {
@@ -218,32 +232,53 @@ impl<'a> Builder<'a> {
             _ => self.number,
         };
         let inline = match &*staged.node.schema {
-            Schema::Array(schema) => {
-                let new = stored.of(&staged.node, schema);
-                match base.is_none() && schema.chunk_shape.is_none() {
-                    true => self.put_single(id, &new),
-                    false => self.put_chunks(id, &staged.node, base.as_ref(), &new).await?,
+            Schema::Array(schema) => match base.is_none() && schema.chunk_shape.is_none() {
+                true => self.put_single(id, stored.of(&staged.node, schema).next()),
+                false => {
+                    let new: Vec<_> = stored.of(&staged.node, schema).collect();
+                    self.put_chunks(id, &staged.node, base.as_ref(), &new).await?
                 }
-            }
+            },
             Schema::Group(_) => staged.node.chunk.clone(),
         };
         let pending: &'a Pending = self.pending;
         for (name, value) in pending.attributes.get(&staged.node.id).into_iter().flat_map(SmallMap::iter) {
             if value.is_some() || base.as_ref().is_some_and(|b| b.keys.iter().any(|k| **k == **name)) {
-                self.rows.put_attribute(name, id, value.as_ref());
+                self.rows.put_attribute(name, id, value.as_deref());
             }
         }
         self.rows.put_node(path, version, Some((id, staged, inline)));
         Ok(())
     }
 
+    /// As [`put`](Self::put) for a new array of one chunk whose path nothing had, which needs no look at the version below: what most of many arrays
+    /// are. Returns whether it is one.
+    fn put_new(&mut self, path: &'a str, staged: &'a StagedNode, stored: &Stored<'a>) -> bool {
+        let Schema::Array(schema) = &*staged.node.schema else { return false };
+        let is_new = staged.origin.is_none() && staged.checked && !staged.hides;
+        if !is_new || schema.chunk_shape.is_some() {
+            return false;
+        }
+        let id = self.id(staged.node.id);
+        self.count(&staged.node, 1);
+        let inline = self.put_single(id, stored.of(&staged.node, schema).next());
+        let pending: &'a Pending = self.pending;
+        for (name, value) in pending.attributes.get(&staged.node.id).into_iter().flat_map(SmallMap::iter) {
+            if value.is_some() {
+                self.rows.put_attribute(name, id, value.as_deref());
+            }
+        }
+        self.rows.put_node(path, self.number, Some((id, staged, inline)));
+        true
+    }
+
     /// The chunk of a new array that has no more than one, and its statistics.
-    fn put_single(&mut self, id: u64, new: &[StoredChunk<'_>]) -> Inline {
-        let Some((_, placed)) = new.first() else {
+    fn put_single(&mut self, id: u64, new: Option<StoredChunk<'_>>) -> Inline {
+        let Some((_, placed)) = new else {
             self.rows.put_statistics(id, Known::These(Box::new(Statistics::empty())));
             return None;
         };
-        self.rows.put_statistics(id, Known::Of((*placed).clone()));
+        self.rows.put_statistics(id, Known::Of(placed.clone()));
         Some((placed.chunk.clone(), self.number))
     }
 
@@ -294,7 +329,7 @@ impl<'a> Builder<'a> {
         // Rows of table 2.
         if !now.is_single() {
             for (coords, placed) in new {
-                let (chunk, statistics) = (placed.chunk.clone(), placed.statistics.clone());
+                let (chunk, statistics) = (placed.chunk.clone(), placed.statistics.get().into_owned());
                 self.chunk_row(id, coords, Some(chunk), self.number, Some(statistics));
             }
             if was_single
@@ -361,7 +396,7 @@ impl<'a> Builder<'a> {
         base: Option<&Node>,
         new: &[StoredChunk<'_>],
     ) -> Result<Statistics> {
-        let new = new.iter().fold(Statistics::empty(), |all, (_, p)| all.merge(&p.statistics));
+        let new = new.iter().fold(Statistics::empty(), |all, (_, p)| all.merge(&p.statistics.get()));
         let (Some(base), Some(now)) = (base, grid(node)) else { return Ok(new) };
         let empty = SmallMap::default();
         let staged = self.pending.chunks.get(&node.id).unwrap_or(&empty);
@@ -376,7 +411,7 @@ impl<'a> Builder<'a> {
         }
         let mut all = new;
         for (coords, _) in self.view.written_chunks(base).await? {
-            if now.contains(&coords) && !staged.contains_key(&coords) {
+            if now.contains(&coords) && !staged.contains_key(&coords[..]) {
                 all = all.merge(&self.view.chunk_statistics(base, &coords).await?);
             }
         }
@@ -396,20 +431,18 @@ impl<'a> Builder<'a> {
         let inline = rows.inline();
         let m = Merge { version: &version, runs: merged, drop_tombstones };
         let sink = &mut self.sink;
-        let gone = |r: &NodeRow| r.node.is_none();
-        run.directories.extend(m.table(Table::Nodes, rows.take_nodes(), gone, sink).await?);
+        run.directories.extend(m.table(Table::Nodes, &rows.take_nodes(), sink).await?);
         let chunks = sorted(rows.chunks.split_off(0), |a, b| (a.node, &a.coords).cmp(&(b.node, &b.coords)));
-        let gone = |r: &ChunkRow| r.chunk.is_none();
-        run.directories.extend(m.table(Table::Chunks, chunks.into_iter(), gone, sink).await?);
-        let gone = |r: &AttributeRow| r.value.is_none();
-        run.directories
-            .extend(m.table(Table::Attributes, rows.take_attributes(self.number), gone, sink).await?);
-        let gone = |r: &StatisticsRow| r.statistics.is_none();
+        run.directories.extend(m.table(Table::Chunks, &chunks, sink).await?);
+        let attributes = rows.take_attributes(self.number);
+        run.directories.extend(m.table(Table::Attributes, &attributes, sink).await?);
+        drop(attributes);
         let of_arrays = rows.take_statistics(self.number);
-        run.directories.extend(m.table(Table::ArrayStatistics, of_arrays, gone, sink).await?);
+        run.directories.extend(m.table(Table::ArrayStatistics, &of_arrays, sink).await?);
+        drop(of_arrays);
         let by_chunk = |a: &StatisticsRow, b: &StatisticsRow| (a.node, &a.coords).cmp(&(b.node, &b.coords));
-        let of_chunks = sorted(rows.chunk_statistics.split_off(0), by_chunk).into_iter();
-        run.directories.extend(m.table(Table::ChunkStatistics, of_chunks, gone, sink).await?);
+        let of_chunks = sorted(rows.chunk_statistics.split_off(0), by_chunk);
+        run.directories.extend(m.table(Table::ChunkStatistics, &of_chunks, sink).await?);
         let mut runs = vec![run];
         runs.extend_from_slice(kept);
         runs.retain(|r| !r.directories.is_empty());

@@ -28,6 +28,7 @@ use crate::file::ArrayFile;
 use crate::index::Version;
 use crate::layer::{Head, Objects, open_head};
 use crate::storage::FinishMode;
+use crate::write::by_id::ById;
 use crate::write::pending::Pending;
 use crate::write::pool::free;
 use crate::write::sink::LayerSink;
@@ -47,9 +48,9 @@ pub(crate) struct Attempt {
     pub(crate) write_id: Id,
     /// What it would commit, and the ids that it gave to new nodes.
     pub(crate) pending: Arc<Pending>,
-    pub(crate) ids: BTreeMap<u64, u64>,
+    pub(crate) ids: ById<u64>,
     /// Chunks that stand in the rows of its nodes, by the nodes' ids, with the versions that wrote them.
-    pub(crate) inline: BTreeMap<u64, (ChunkRef, u64)>,
+    pub(crate) inline: ById<(ChunkRef, u64)>,
 }
 
 /// Writes version 0: an empty file.

@@ -36,7 +36,7 @@ impl ArrayFile {
         let pending = with_root(version, pending).await?;
         check(version, &pending, seen).await?;
         let mut rebased = (*pending).clone();
-        for (path, staged) in &mut rebased.nodes {
+        for (path, staged) in rebased.nodes.iter_mut() {
             if let Staged::Node(s) = staged
                 && let Some(origin) = s.origin.clone()
             {

@@ -16,21 +16,24 @@ pub(crate) fn changed_since(now: &Pending, attempt: &Attempt) -> Pending {
     let real = |id: u64| attempt.ids.get(&id).copied().unwrap_or(id);
     let mut rest = now.none_after();
     rest.joined = now.joined.difference(&then.joined).copied().collect();
-    for (id, chunks) in &now.chunks {
-        let old = then.chunks.get(id);
+    for (id, chunks) in now.chunks.iter() {
+        let old = then.chunks.get(&id);
         let changed =
             chunks.iter().filter(|(k, c)| !old.and_then(|o| o.get(*k)).is_some_and(|o| same_chunk(o, c)));
-        let mut changed = changed.map(|(k, c)| (k.clone(), c.clone())).peekable();
-        if changed.peek().is_some() {
-            rest.put_chunks(real(*id), changed);
+        for (coords, chunk) in changed {
+            // Numbers are where they were in the other ones.
+            match chunk {
+                StagedChunk::Flat(flat) => rest.put_flat(real(id), coords.clone(), now.flat(*flat)),
+                _ => rest.put_chunks(real(id), [(coords.clone(), chunk.clone())]),
+            }
         }
     }
-    for (id, attributes) in &now.attributes {
-        let old = then.attributes.get(id);
+    for (id, attributes) in now.attributes.iter() {
+        let old = then.attributes.get(&id);
         let changed = attributes.iter().filter(|(name, value)| old.and_then(|o| o.get(*name)) != Some(value));
         let changed: SmallMap<_, _> = changed.map(|(k, v)| (k.clone(), v.clone())).collect();
         if !changed.is_empty() {
-            rest.attributes.insert(real(*id), changed);
+            rest.attributes.insert(real(id), changed);
         }
     }
     // Where the attempt put its nodes.
@@ -84,9 +87,10 @@ fn node(staged: &Staged) -> Option<&StagedNode> {
 }
 
 fn same_chunk(a: &StagedChunk, b: &StagedChunk) -> bool {
-    use StagedChunk::{Data, Erased, Placed};
+    use StagedChunk::{Data, Erased, Flat, Placed};
     match (a, b) {
         (Data(a), Data(b)) => Arc::ptr_eq(a, b),
+        (Flat(a), Flat(b)) => a == b,
         (Erased, Erased) => true,
         (Placed(a), Placed(b)) => Arc::ptr_eq(a, b),
         _ => false,

@@ -1,17 +1,22 @@
 //! The rows that a commit adds. Until they are written they take as little memory as they can: a million arrays may be new.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use array_format_core::block::ChunkRef;
-use array_format_core::format::attributes::AttributeRow;
+use array_format_core::format::attributes::{self, AttributeRef, AttributeRow};
 use array_format_core::format::chunks::ChunkRow;
 use array_format_core::format::nodes::{Node, NodeRow};
+use array_format_core::format::page::Table;
 use array_format_core::format::statistics::StatisticsRow;
 use array_format_core::statistics::Statistics;
 use array_format_core::value::Value;
 
+use crate::index::build::{BuildRow, Plan, STATISTICS_BYTES, attribute_bytes, node_bytes};
+use crate::write::by_id::ById;
 use crate::write::pending::{Placed, StagedNode};
 
 /// A chunk in the row of its node, and the version that wrote it.
@@ -34,15 +39,47 @@ pub(super) enum Known {
     Gone,
 }
 
+/// Of one attribute: ids of nodes, and values; `None` is a tombstone.
+type Column<'a> = Vec<(u64, Option<&'a Value>)>;
+
 /// All rows that a commit adds. Of two with one key the later one counts.
 #[derive(Default)]
 pub(super) struct Rows<'a> {
     nodes: Vec<PlannedNode<'a>>,
-    /// By name: ids of nodes, and values; `None` is a tombstone.
-    attributes: BTreeMap<String, Vec<(u64, Option<&'a Value>)>>,
+    attributes: Columns<'a>,
     statistics: Vec<(u64, Known)>,
     pub(super) chunks: Vec<ChunkRow>,
     pub(super) chunk_statistics: Vec<StatisticsRow>,
+}
+
+/// Attributes by name.
+#[derive(Default)]
+struct Columns<'a> {
+    all: Vec<(String, Column<'a>)>,
+    places: BTreeMap<String, usize>,
+    /// Where the next name is looked for first: nodes that follow each other mostly have the same ones.
+    next: usize,
+}
+
+impl<'a> Columns<'a> {
+    fn put(&mut self, name: &str, node: u64, value: Option<&'a Value>) {
+        let guess = if self.next < self.all.len() { self.next } else { 0 };
+        let place = match self.all.get(guess) {
+            Some((known, _)) if known == name => guess,
+            _ => match self.places.get(name) {
+                Some(place) => *place,
+                None => {
+                    self.places.insert(name.to_owned(), self.all.len());
+                    self.all.push((name.to_owned(), Vec::new()));
+                    self.all.len() - 1
+                }
+            },
+        };
+        self.next = place + 1;
+        if let Some((_, column)) = self.all.get_mut(place) {
+            column.push((node, value));
+        }
+    }
 }
 
 /// Rows in the order of their keys.
@@ -72,10 +109,7 @@ impl<'a> Rows<'a> {
     }
 
     pub(super) fn put_attribute(&mut self, name: &str, node: u64, value: Option<&'a Value>) {
-        match self.attributes.get_mut(name) {
-            Some(rows) => rows.push((node, value)),
-            None => drop(self.attributes.insert(name.to_owned(), vec![(node, value)])),
-        }
+        self.attributes.put(name, node, value);
     }
 
     pub(super) fn put_statistics(&mut self, node: u64, known: Known) {
@@ -88,42 +122,163 @@ impl<'a> Rows<'a> {
     }
 
     /// The chunks in the rows of nodes, by the nodes' ids.
-    pub(super) fn inline(&self) -> BTreeMap<u64, (ChunkRef, u64)> {
-        self.nodes.iter().filter_map(|n| n.node.as_ref()).filter_map(|n| Some((n.0, n.2.clone()?))).collect()
+    pub(super) fn inline(&self) -> ById<(ChunkRef, u64)> {
+        let mut inline = ById::default();
+        for (id, _, chunk) in self.nodes.iter().filter_map(|n| n.node.as_ref()) {
+            if let Some(chunk) = chunk {
+                inline.insert(*id, chunk.clone());
+            }
+        }
+        inline
     }
 
-    pub(super) fn take_nodes(&mut self) -> impl Iterator<Item = NodeRow> + use<'a> {
-        let nodes = sorted(std::mem::take(&mut self.nodes), |a, b| a.path.cmp(b.path));
-        nodes.into_iter().map(|PlannedNode { path, version, node }| {
-            let node = node.map(|(id, staged, chunk)| {
-                let Node { schema, shape, keys, .. } = &staged.node;
-                Node { id, schema: schema.clone(), shape: shape.clone(), keys: keys.clone(), chunk }
-            });
-            NodeRow { path: path.to_owned(), version, node }
-        })
+    pub(super) fn take_nodes(&mut self) -> impl Plan<Row = NodeRow> + use<'a> {
+        Nodes(sorted(std::mem::take(&mut self.nodes), |a, b| a.path.cmp(b.path)))
     }
 
-    pub(super) fn take_attributes(&mut self, version: u64) -> impl Iterator<Item = AttributeRow> + use<'a> {
-        std::mem::take(&mut self.attributes).into_iter().flat_map(move |(name, rows)| {
-            let row = move |(node, value): (u64, Option<&Value>)| AttributeRow {
-                name: name.clone(),
-                node,
-                version,
-                value: value.cloned(),
-            };
-            sorted(rows, |a, b| a.0.cmp(&b.0)).into_iter().map(row)
-        })
+    pub(super) fn take_attributes(&mut self, version: u64) -> impl Plan<Row = AttributeRow> + use<'a> {
+        let mut columns = std::mem::take(&mut self.attributes).all;
+        columns.sort_by(|a, b| a.0.cmp(&b.0));
+        let mut attributes = Attributes { version, columns: Vec::new(), ends: Vec::new() };
+        for (name, column) in columns {
+            let column = sorted(column, |a, b| a.0.cmp(&b.0));
+            attributes.ends.push(attributes.len() + column.len());
+            attributes.columns.push((name, column));
+        }
+        attributes
     }
 
-    pub(super) fn take_statistics(&mut self, version: u64) -> impl Iterator<Item = StatisticsRow> + use<'a> {
+    pub(super) fn take_statistics(&mut self, version: u64) -> impl Plan<Row = StatisticsRow> + use<'a> {
         let rows = sorted(std::mem::take(&mut self.statistics), |a, b| a.0.cmp(&b.0));
-        rows.into_iter().map(move |(node, known)| {
-            let statistics = match known {
-                Known::Of(placed) => Some(placed.statistics.clone()),
-                Known::These(statistics) => Some(*statistics),
-                Known::Gone => None,
-            };
-            StatisticsRow { node, coords: Vec::new(), version, statistics }
-        })
+        OfArrays { version, rows }
+    }
+}
+
+/// Rows that are there.
+impl<R: BuildRow + Clone + Sync> Plan for Vec<R> {
+    type Row = R;
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn row(&self, i: usize) -> R {
+        self[i].clone()
+    }
+
+    fn size(&self, i: usize) -> usize {
+        self[i].size()
+    }
+
+    fn is_tombstone(&self, i: usize) -> bool {
+        self[i].is_tombstone()
+    }
+
+    fn page(&self, table: Table, range: Range<usize>) -> Vec<u8> {
+        R::encode(table, &self[range])
+    }
+}
+
+struct Nodes<'a>(Vec<PlannedNode<'a>>);
+
+impl Plan for Nodes<'_> {
+    type Row = NodeRow;
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn row(&self, i: usize) -> NodeRow {
+        let PlannedNode { path, version, node } = &self.0[i];
+        let node = node.as_ref().map(|(id, staged, chunk)| {
+            let Node { schema, shape, keys, .. } = &staged.node;
+            let (schema, shape, keys) = (schema.clone(), shape.clone(), keys.clone());
+            Node { id: *id, schema, shape, keys, chunk: chunk.clone() }
+        });
+        NodeRow { path: (*path).to_owned(), version: *version, node }
+    }
+
+    fn size(&self, i: usize) -> usize {
+        let PlannedNode { path, node, .. } = &self.0[i];
+        node_bytes(path, node.as_ref().map(|n| &n.1.node.shape[..]))
+    }
+
+    fn is_tombstone(&self, i: usize) -> bool {
+        self.0[i].node.is_none()
+    }
+}
+
+struct Attributes<'a> {
+    version: u64,
+    /// By name.
+    columns: Vec<(String, Column<'a>)>,
+    /// How many rows each column and those before it have.
+    ends: Vec<usize>,
+}
+
+impl Attributes<'_> {
+    fn get(&self, i: usize) -> AttributeRef<'_> {
+        let of = self.ends.partition_point(|end| *end <= i);
+        let (name, column) = &self.columns[of];
+        let (node, value) = column[i + column.len() - self.ends[of]];
+        AttributeRef { name, node, version: self.version, value }
+    }
+}
+
+impl Plan for Attributes<'_> {
+    type Row = AttributeRow;
+
+    fn len(&self) -> usize {
+        self.ends.last().copied().unwrap_or(0)
+    }
+
+    fn row(&self, i: usize) -> AttributeRow {
+        let AttributeRef { name, node, version, value } = self.get(i);
+        AttributeRow { name: name.to_owned(), node, version, value: value.cloned() }
+    }
+
+    fn size(&self, i: usize) -> usize {
+        attribute_bytes(self.get(i).value)
+    }
+
+    fn is_tombstone(&self, i: usize) -> bool {
+        self.get(i).value.is_none()
+    }
+
+    fn page(&self, _: Table, range: Range<usize>) -> Vec<u8> {
+        attributes::encode_refs(&range.map(|i| self.get(i)).collect::<Vec<_>>())
+    }
+}
+
+/// Statistics of arrays.
+struct OfArrays {
+    version: u64,
+    rows: Vec<(u64, Known)>,
+}
+
+impl Plan for OfArrays {
+    type Row = StatisticsRow;
+
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn row(&self, i: usize) -> StatisticsRow {
+        let (node, known) = &self.rows[i];
+        let statistics = match known {
+            Known::Of(placed) => Some(placed.statistics.get()),
+            Known::These(statistics) => Some(Cow::Borrowed(&**statistics)),
+            Known::Gone => None,
+        };
+        let statistics = statistics.map(Cow::into_owned);
+        StatisticsRow { node: *node, coords: Vec::new(), version: self.version, statistics }
+    }
+
+    fn size(&self, _: usize) -> usize {
+        STATISTICS_BYTES
+    }
+
+    fn is_tombstone(&self, i: usize) -> bool {
+        matches!(self.rows[i].1, Known::Gone)
     }
 }

@@ -6,7 +6,7 @@ use array_format_core::format::directory::Directory;
 use array_format_core::format::page::{PageRef, Table};
 
 use crate::index::Version;
-use crate::index::build::{BuildRow, TableBuilder};
+use crate::index::build::{BuildRow, Plan, TableBuilder, put_pages};
 use crate::index::scan::KeyRange;
 use crate::write::sink::LayerSink;
 
@@ -82,15 +82,19 @@ impl Merge<'_> {
     pub(super) async fn table<R: BuildRow>(
         &self,
         table: Table,
-        new: impl Iterator<Item = R>,
-        is_tombstone: impl Fn(&R) -> bool,
+        new: &impl Plan<Row = R>,
         sink: &mut LayerSink,
     ) -> Result<Option<Directory>> {
+        let merges = self.runs.iter().any(|r| r.directory(table).is_some());
+        let drops = self.drop_tombstones && (0..new.len()).any(|i| new.is_tombstone(i));
+        if !merges && !drops {
+            return put_pages(table, new, sink).await;
+        }
         let mut old = self.version.scan_runs::<R>(self.runs, table, KeyRange::all()).await?;
         let mut next_old = old.next().await?;
         let mut builder = TableBuilder::new(table);
-        let keep = |r: &R| !(self.drop_tombstones && is_tombstone(r));
-        for row in new {
+        let keep = |r: &R| !(self.drop_tombstones && r.is_tombstone());
+        for row in (0..new.len()).map(|i| new.row(i)) {
             let key = row.key();
             while let Some(o) = next_old.take() {
                 match o.key().cmp(&key) {

@@ -1,14 +1,18 @@
 //! Building the pages of a run, in the order of the rows.
 
+use std::ops::Range;
+
 use array_format_core::Result;
 use array_format_core::format::attributes::{self, AttributeRow};
 use array_format_core::format::chunks::{self, ChunkRow};
 use array_format_core::format::directory::Directory;
 use array_format_core::format::nodes::{self, NodeRow};
-use array_format_core::format::page::{PageRef, Table, seal};
+use array_format_core::format::page::{PageRef, StoredPage, Table, seal};
 use array_format_core::format::statistics::{self, StatisticsRow};
+use array_format_core::value::Value;
 
 use super::scan::Row;
+use crate::write::pool::on_threads;
 use crate::write::sink::LayerSink;
 
 /// Rows of a page. Measured with `docs/prototype`: pages of some 30 KiB that decode in well under a millisecond.
@@ -25,6 +29,8 @@ pub(crate) trait BuildRow: Row {
     fn encode(table: Table, rows: &[Self]) -> Vec<u8>;
     /// Bytes of the row, about.
     fn size(&self) -> usize;
+    /// Whether it says that something is gone.
+    fn is_tombstone(&self) -> bool;
 }
 
 impl BuildRow for NodeRow {
@@ -32,7 +38,10 @@ impl BuildRow for NodeRow {
         nodes::encode(rows)
     }
     fn size(&self) -> usize {
-        self.path.len() / 2 + 24 + self.node.as_ref().map_or(0, |n| n.shape.len() * 2)
+        node_bytes(&self.path, self.node.as_ref().map(|n| &n.shape[..]))
+    }
+    fn is_tombstone(&self) -> bool {
+        self.node.is_none()
     }
 }
 
@@ -43,6 +52,9 @@ impl BuildRow for ChunkRow {
     fn size(&self) -> usize {
         24 + self.coords.len()
     }
+    fn is_tombstone(&self) -> bool {
+        self.chunk.is_none()
+    }
 }
 
 impl BuildRow for AttributeRow {
@@ -50,14 +62,10 @@ impl BuildRow for AttributeRow {
         attributes::encode(rows)
     }
     fn size(&self) -> usize {
-        use array_format_core::value::Value;
-        8 + match &self.value {
-            Some(Value::String(s)) => s.len(),
-            Some(Value::Binary(b)) | Some(Value::List { bytes: b, .. }) => b.len(),
-            Some(Value::StringList(l)) => l.iter().map(String::len).sum(),
-            Some(Value::BinaryList(l)) => l.iter().map(Vec::len).sum(),
-            _ => 8,
-        }
+        attribute_bytes(self.value.as_ref())
+    }
+    fn is_tombstone(&self) -> bool {
+        self.value.is_none()
     }
 }
 
@@ -66,7 +74,49 @@ impl BuildRow for StatisticsRow {
         statistics::encode(table, rows)
     }
     fn size(&self) -> usize {
-        32 + self.coords.len()
+        STATISTICS_BYTES + self.coords.len()
+    }
+    fn is_tombstone(&self) -> bool {
+        self.statistics.is_none()
+    }
+}
+
+/// Rows of a table to be, in the order of their keys. They are made when they are wanted: page by page, on all cores.
+pub(crate) trait Plan: Sync {
+    /// What they are.
+    type Row: BuildRow;
+
+    fn len(&self) -> usize;
+
+    /// A row; `i` is below [`Plan::len`].
+    fn row(&self, i: usize) -> Self::Row;
+
+    /// Bytes of a row, as [`BuildRow::size`] says.
+    fn size(&self, i: usize) -> usize;
+
+    /// Whether a row says that something is gone.
+    fn is_tombstone(&self, i: usize) -> bool;
+
+    /// A page of some of them.
+    fn page(&self, table: Table, range: Range<usize>) -> Vec<u8> {
+        let rows: Vec<Self::Row> = range.map(|i| self.row(i)).collect();
+        BuildRow::encode(table, &rows)
+    }
+}
+
+/// Bytes of the row of an array's statistics, about.
+pub(crate) const STATISTICS_BYTES: usize = 32;
+
+/// Bytes of the row of a node, about; one without a shape is a tombstone.
+pub(crate) fn node_bytes(path: &str, shape: Option<&[u64]>) -> usize {
+    path.len() / 2 + 24 + shape.map_or(0, |shape| shape.len() * 2)
+}
+
+/// Bytes of the row of an attribute, about.
+pub(crate) fn attribute_bytes(value: Option<&Value>) -> usize {
+    match value {
+        None | Some(Value::Scalar(_)) => 16,
+        Some(value) => 8 + value.heap_bytes(),
     }
 }
 
@@ -115,6 +165,40 @@ impl<R: BuildRow> TableBuilder<R> {
     }
 }
 
+/// Pages that are built at once: enough for all cores, little in memory.
+const PAGES_AT_ONCE: usize = 64;
+
+/// Writes the pages of rows that need not be merged with others: they are built on all cores.
+pub(crate) async fn put_pages<P: Plan>(
+    table: Table,
+    plan: &P,
+    sink: &mut LayerSink,
+) -> Result<Option<Directory>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    let (mut start, mut bytes) = (0, 0);
+    for i in 0..plan.len() {
+        bytes += plan.size(i);
+        if i + 1 - start >= PAGE_ROWS || bytes >= PAGE_BYTES || i + 1 == plan.len() {
+            ranges.push(start..i + 1);
+            (start, bytes) = (i + 1, 0);
+        }
+    }
+    let mut pages = Vec::with_capacity(ranges.len());
+    for ranges in ranges.chunks(PAGES_AT_ONCE) {
+        let sealed = on_threads(ranges, |range| {
+            let keys = (plan.row(range.start).key(), plan.row(range.end - 1).key());
+            Ok((seal(plan.page(table, range.clone()))?, keys))
+        })?;
+        for (range, (page, (first_key, last_key))) in ranges.iter().zip(sealed) {
+            pages.push((put_sealed(page, first_key, range.len() as u64, sink).await?, last_key));
+        }
+    }
+    if pages.is_empty() {
+        return Ok(None);
+    }
+    directory(table, pages, sink).await.map(Some)
+}
+
 /// Writes a page and says where it lies.
 pub(crate) async fn put_page(
     decoded: Vec<u8>,
@@ -122,7 +206,15 @@ pub(crate) async fn put_page(
     rows: u64,
     sink: &mut LayerSink,
 ) -> Result<PageRef> {
-    let page = seal(decoded)?;
+    put_sealed(seal(decoded)?, first_key, rows, sink).await
+}
+
+async fn put_sealed(
+    page: StoredPage,
+    first_key: Vec<u8>,
+    rows: u64,
+    sink: &mut LayerSink,
+) -> Result<PageRef> {
     let stored_bytes = page.bytes.len() as u64;
     let offset = sink.write(page.bytes.into()).await?;
     Ok(PageRef {

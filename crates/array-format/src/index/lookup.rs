@@ -13,12 +13,41 @@ use array_format_core::format::statistics::{StatisticsPage, StatisticsRow};
 use array_format_core::value::Value;
 
 use super::Version;
+use crate::write::pack::parallel;
 
 /// Deepest tree of directories that is followed; fan-out makes more than 3 unheard of.
 const MAX_LEVELS: u8 = 8;
 
 /// Pages that are loaded at once for many paths.
 const WINDOW: usize = 64;
+
+/// Paths that a core looks up at once.
+const PATHS_A_TASK: usize = 1024;
+
+/// Where rows are.
+pub(crate) struct Places {
+    pub(crate) pages: Vec<Arc<NodesPage>>,
+    /// Of each path: which of the pages, and the row in it.
+    pub(crate) places: Vec<Option<(usize, usize)>>,
+}
+
+/// The rows of paths, each with its page.
+fn rows_of(members: &[(usize, usize)], pages: &[Arc<NodesPage>], paths: &[&str]) -> Vec<Option<usize>> {
+    let mut last = None;
+    let row = |(i, page): &(usize, usize)| {
+        let (page, path) = (pages.get(*page)?, *paths.get(*i)?);
+        // It is often the row after the last one.
+        let next = last.map_or(0, |row| row + 1);
+        let found = if next < page.len() && page.path_bytes(next) == path.as_bytes() {
+            Some(next)
+        } else {
+            page.find(path)
+        };
+        last = found;
+        found
+    };
+    members.iter().map(row).collect()
+}
 
 impl Version {
     /// The directories of a table, newest run first.
@@ -86,8 +115,8 @@ impl Version {
     }
 
     /// Where the rows of many paths are, which are sorted; tombstones included. Pages are loaded once, many at a time.
-    pub(crate) async fn node_places(&self, paths: &[&str]) -> Result<Vec<Option<(Arc<NodesPage>, usize)>>> {
-        let mut places: Vec<Option<(Arc<NodesPage>, usize)>> = vec![None; paths.len()];
+    pub(crate) async fn node_places(&self, paths: &[&str]) -> Result<Places> {
+        let mut all = Places { pages: Vec::new(), places: vec![None; paths.len()] };
         let mut left: Vec<usize> = (0..paths.len()).collect();
         for directory in self.directories(Table::Nodes) {
             let mut at = 0;
@@ -95,12 +124,18 @@ impl Version {
                 // Pages of a window, and which of them each path is in.
                 let mut refs: Vec<PageRef> = Vec::new();
                 let mut members: Vec<(usize, usize)> = Vec::new();
+                // Below this key is all that the last page may hold.
+                let mut end: Option<&[u8]> = None;
                 while let Some(i) = left.get(at).copied() {
-                    if let Some(leaf) = self.leaf(directory, paths[i].as_bytes()).await? {
+                    let path = paths[i].as_bytes();
+                    if !refs.is_empty() && end.is_some_and(|end| path < end) {
+                        members.push((i, refs.len() - 1));
+                    } else if let Some(leaf) = self.leaf(directory, path).await? {
                         if refs.last().is_none_or(|r| (r.object, r.offset) != (leaf.object, leaf.offset)) {
                             if refs.len() == WINDOW {
                                 break;
                             }
+                            end = directory.end_of(&leaf);
                             refs.push(leaf.into_owned());
                         }
                         members.push((i, refs.len() - 1));
@@ -108,23 +143,16 @@ impl Version {
                     at += 1;
                 }
                 let pages = self.pages::<NodesPage>(Table::Nodes, &refs).await?;
-                let mut last = None;
-                for (i, page) in members {
-                    let Some(page) = pages.get(page) else { continue };
-                    // It is often the row after the last one.
-                    let next = last.map_or(0, |row| row + 1);
-                    let found = if next < page.len() && page.path(next) == paths[i] {
-                        Some(next)
-                    } else {
-                        page.find(paths[i])
-                    };
-                    last = found;
-                    places[i] = found.map(|row| (page.clone(), row));
+                let runs: Vec<&[(usize, usize)]> = members.chunks(PATHS_A_TASK).collect();
+                let found = parallel(&runs, |run| Ok(rows_of(run, &pages, paths)))?;
+                for ((i, page), row) in members.iter().zip(found.into_iter().flatten()) {
+                    all.places[*i] = row.map(|row| (all.pages.len() + page, row));
                 }
+                all.pages.extend(pages);
             }
-            left.retain(|i| places[*i].is_none());
+            left.retain(|i| all.places[*i].is_none());
         }
-        Ok(places)
+        Ok(all)
     }
 
     /// The row of a chunk in table 2, tombstones included.

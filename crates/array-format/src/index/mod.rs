@@ -3,11 +3,14 @@
 pub(crate) mod build;
 pub(crate) mod load;
 pub(crate) mod lookup;
+mod recent;
 pub(crate) mod scan;
 
 use std::sync::Arc;
 
 use array_format_core::{Error, Result};
+
+pub(crate) use recent::Recent;
 
 use crate::config::FileConfig;
 use crate::layer::{Head, Objects};
@@ -18,6 +21,7 @@ pub(crate) struct Version {
     pub(crate) objects: Arc<Objects>,
     pub(crate) config: Arc<FileConfig>,
     pub(crate) head: Arc<Head>,
+    pub(crate) recent: Arc<Recent>,
 }
 
 impl Version {

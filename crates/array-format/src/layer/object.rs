@@ -29,6 +29,13 @@ pub(crate) struct Counting {
     pub(crate) cache_hits: AtomicU64,
 }
 
+impl Counting {
+    /// Counts a block that was found decoded.
+    pub(crate) fn hit(&self) {
+        self.cache_hits.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// An object that is open, with the tail that came along with opening it.
 #[derive(Debug, Clone)]
 pub(crate) struct PinnedObject {
@@ -249,7 +256,8 @@ impl Objects {
         self.open.lock().get(write_id)?.in_tail(range)
     }
 
-    fn opened(&self, write_id: &Id) -> Option<PinnedObject> {
+    /// An object that is open already.
+    pub(crate) fn opened(&self, write_id: &Id) -> Option<PinnedObject> {
         self.open.lock().get(write_id).cloned()
     }
 

@@ -117,18 +117,23 @@ impl Version {
     pub(crate) fn decode_block(&self, block: &BlockMeta, stored: &[u8]) -> Result<Bytes> {
         let decode = || {
             verify(stored, block.checksum, "a block")?;
-            if block.decoded_bytes > MAX_BLOCK_BYTES {
-                return Err(Error::corrupt(format!("a block of {} decoded bytes", block.decoded_bytes)));
-            }
-            check_earned(block.stored_bytes, block.decoded_bytes)?;
-            let mut decoded = zeroed(block.decoded_bytes as usize)?;
+            let mut decoded = zeroed(self.decoded_len(block)?)?;
             self.decompress(block, stored, &mut decoded)?;
             Ok(Bytes::from(decoded))
         };
         decode().map_err(|e| self.at_block(e, block))
     }
 
-    fn decompress(&self, block: &BlockMeta, stored: &[u8], out: &mut [u8]) -> Result<()> {
+    /// The decoded bytes of an unframed block, if it may have so many.
+    pub(super) fn decoded_len(&self, block: &BlockMeta) -> Result<usize> {
+        if block.decoded_bytes > MAX_BLOCK_BYTES {
+            return Err(Error::corrupt(format!("a block of {} decoded bytes", block.decoded_bytes)));
+        }
+        check_earned(block.stored_bytes, block.decoded_bytes)?;
+        Ok(block.decoded_bytes as usize)
+    }
+
+    pub(super) fn decompress(&self, block: &BlockMeta, stored: &[u8], out: &mut [u8]) -> Result<()> {
         self.codec(block)?.decompress(&block.codec.params, stored, out)?;
         self.objects.counting.decoded_blocks.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -162,7 +167,7 @@ impl Version {
     pub(crate) async fn block(&self, block: &Arc<BlockMeta>) -> Result<Bytes> {
         let key = self.block_key(block)?;
         if let Some(Cached::Block(bytes)) = self.config.cache.get(&key) {
-            self.objects.counting.cache_hits.fetch_add(1, Ordering::Relaxed);
+            self.objects.counting.hit();
             return Ok(bytes);
         }
         let load = async {
@@ -184,7 +189,7 @@ impl Version {
             let key = self.block_key(block)?;
             match self.config.cache.get(&key) {
                 Some(Cached::Block(bytes)) => {
-                    self.objects.counting.cache_hits.fetch_add(1, Ordering::Relaxed);
+                    self.objects.counting.hit();
                     found.insert(block.clone(), bytes);
                 }
                 _ => missing.push(block),

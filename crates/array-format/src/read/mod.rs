@@ -4,6 +4,7 @@ mod arrivals;
 pub(crate) mod assemble;
 pub(crate) mod fetch;
 mod frames;
+mod many;
 mod scratch;
 mod single;
 mod slabs;

@@ -3,30 +3,24 @@
 //! The way of [`assemble`](super::assemble) leads to the same result. Here nothing is planned, since there is nothing to plan: it is three
 //! times as fast.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use array_format_core::block::BlockMeta;
 use array_format_core::checksum::check_earned;
 use array_format_core::chunk;
 use array_format_core::element::ArrayElement;
+use array_format_core::format::constants::MAX_RANK;
 use array_format_core::format::nodes::{NodesPage, Single};
 use array_format_core::grid::element_count;
 use array_format_core::{Error, Result};
-use bytes::Bytes;
 use ndarray::{ArrayD, IxDyn};
-use rayon::prelude::*;
 
 use super::view::View;
-use crate::index::Version;
 
-/// Decoded bytes of blocks that are brought at once for many arrays.
-const BATCH_BYTES: u64 = 32 << 20;
-/// Arrays that a core takes at once: copying one is little work.
-const ARRAYS_A_TASK: usize = 256;
+/// Whether elements are laid out in memory like in files, so that they can be read in place.
+pub(super) fn is_in_place<T: ArrayElement>() -> bool {
+    T::as_le_bytes_mut(&mut []).is_some()
+}
 
 /// The row, if the array has elements of type `T` in a block that has no frames.
-fn plain<T: ArrayElement>(page: &NodesPage, row: usize) -> Option<Single<'_>> {
+pub(super) fn plain<T: ArrayElement>(page: &NodesPage, row: usize) -> Option<Single<'_>> {
     let single = page.single(row)?;
     let s = single.schema;
     let same = s.dtype == T::DTYPE && !s.nullable && !T::NULLABLE;
@@ -51,12 +45,14 @@ fn room<T: ArrayElement>(single: &Single<'_>) -> Result<Option<Vec<T>>> {
 }
 
 fn array_of<T>(single: &Single<'_>, values: Vec<T>) -> Result<ArrayD<T>> {
-    let dims: Vec<usize> = single.shape.iter().map(|n| *n as usize).collect();
-    ArrayD::from_shape_vec(IxDyn(&dims), values).map_err(|e| Error::corrupt(e.to_string()))
+    let mut dims = [0; MAX_RANK];
+    dims.iter_mut().zip(single.shape).for_each(|(to, n)| *to = *n as usize);
+    let dims = dims.get(..single.shape.len()).unwrap_or_default();
+    ArrayD::from_shape_vec(IxDyn(dims), values).map_err(|e| Error::corrupt(e.to_string()))
 }
 
 /// The elements of an array from its decoded block.
-fn elements<T: ArrayElement>(single: &Single<'_>, block: &[u8]) -> Result<Option<ArrayD<T>>> {
+pub(super) fn elements<T: ArrayElement>(single: &Single<'_>, block: &[u8]) -> Result<Option<ArrayD<T>>> {
     let place = usize::try_from(single.offset).ok().zip(usize::try_from(single.length).ok());
     let bytes = place.and_then(|(from, n)| block.get(from..from.checked_add(n)?));
     let bytes = bytes.ok_or_else(|| Error::corrupt("a chunk lies outside of its block"))?;
@@ -71,18 +67,10 @@ fn elements<T: ArrayElement>(single: &Single<'_>, block: &[u8]) -> Result<Option
     array_of(single, values).map(Some)
 }
 
-/// Where an array is: page and row, its name and its block by their numbers.
-struct Found<'p> {
-    name: usize,
-    page: &'p NodesPage,
-    row: usize,
-    block: usize,
-}
-
 impl View {
     /// All elements of an array, if it is such a one. `None`: the usual way leads to them, or to the error.
     pub(crate) async fn read_single<T: ArrayElement>(&self, path: &str) -> Result<Option<ArrayD<T>>> {
-        if self.pending.nodes.contains_key(path) {
+        if self.pending.nodes.contains_key(path) || !is_in_place::<T>() {
             return Ok(None);
         }
         let Some((page, row)) = self.version.node_place(path).await? else { return Ok(None) };
@@ -97,87 +85,24 @@ impl View {
             return array_of(&single, values).map(Some).map_err(at);
         }
         let block = self.version.block(single.block).await?;
-        elements(&single, &block).map_err(at)
+        let found = elements(&single, &block).map_err(at);
+        self.version.recent.put(&self.version, page, row, block);
+        found
     }
 
-    /// The same of many: pages and blocks that they share are loaded once, blocks are decoded and elements copied on all cores.
-    pub(crate) async fn read_singles<T: ArrayElement>(
-        &self,
-        names: &[impl AsRef<str> + Sync],
-    ) -> Result<Vec<Option<ArrayD<T>>>> {
-        let mut all: Vec<Option<ArrayD<T>>> = Vec::new();
-        all.resize_with(names.len(), || None);
-        // In the order of the index, so that each page is wanted once.
-        let path = |i: usize| names.get(i).map_or("", AsRef::as_ref);
-        let mut order: Vec<usize> =
-            (0..names.len()).filter(|i| !self.pending.nodes.contains_key(path(*i))).collect();
-        order.sort_by(|a, b| path(*a).cmp(path(*b)));
-        let paths: Vec<&str> = order.iter().map(|i| path(*i)).collect();
-        let places = self.version.node_places(&paths).await?;
-        let mut batch = Batch::default();
-        for (name, place) in order.into_iter().zip(&places) {
-            let Some((page, row)) = place else { continue };
-            let Some(single) = plain::<T>(page, *row) else { continue };
-            let block = batch.block(single.block);
-            batch.found.push(Found { name, page, row: *row, block });
-            if batch.bytes >= BATCH_BYTES {
-                self.version.put_batch(std::mem::take(&mut batch), &mut all).await?;
+    /// The same without waiting, of an array that follows the one that was read last, and lies in the same block.
+    pub(crate) fn read_next<T: ArrayElement>(&self, path: &str) -> Option<Result<ArrayD<T>>> {
+        if !self.pending.nodes.is_empty() || !is_in_place::<T>() {
+            return None;
+        }
+        self.version.recent.next(&self.version, |page, row, block| {
+            if page.path_bytes(row) != path.as_bytes() {
+                return None;
             }
-        }
-        self.version.put_batch(batch, &mut all).await?;
-        Ok(all)
-    }
-}
-
-/// Arrays that were found, with their blocks.
-#[derive(Default)]
-struct Batch<'p> {
-    found: Vec<Found<'p>>,
-    blocks: Vec<Arc<BlockMeta>>,
-    /// By address: a page has one description of each block.
-    known: HashMap<usize, usize>,
-    bytes: u64,
-}
-
-impl Batch<'_> {
-    fn block(&mut self, block: &Arc<BlockMeta>) -> usize {
-        if self.blocks.last().is_some_and(|b| Arc::ptr_eq(b, block)) {
-            return self.blocks.len() - 1;
-        }
-        let next = self.blocks.len();
-        let i = *self.known.entry(Arc::as_ptr(block).addr()).or_insert(next);
-        if i == next {
-            self.blocks.push(block.clone());
-            self.bytes = self.bytes.saturating_add(block.decoded_bytes);
-        }
-        i
-    }
-}
-
-impl Version {
-    async fn put_batch<T: ArrayElement>(
-        &self,
-        batch: Batch<'_>,
-        all: &mut [Option<ArrayD<T>>],
-    ) -> Result<()> {
-        let loaded = self.blocks(&batch.blocks).await?;
-        let blocks: Vec<Option<&Bytes>> = batch.blocks.iter().map(|b| loaded.get(b)).collect();
-        let one = |f: &Found<'_>| -> Result<Option<ArrayD<T>>> {
-            let single = plain::<T>(f.page, f.row);
-            match (single, blocks.get(f.block).copied().flatten()) {
-                (Some(s), Some(block)) => elements(&s, block).map_err(|e| self.at_block(e, s.block)),
-                _ => Ok(None),
-            }
-        };
-        let arrays: Vec<Option<ArrayD<T>>> = match batch.found.len() > ARRAYS_A_TASK {
-            true => batch.found.par_iter().with_min_len(ARRAYS_A_TASK).map(one).collect::<Result<_>>()?,
-            false => batch.found.iter().map(one).collect::<Result<_>>()?,
-        };
-        for (f, array) in batch.found.iter().zip(arrays) {
-            if let Some(place) = all.get_mut(f.name) {
-                *place = array;
-            }
-        }
-        Ok(())
+            let single = plain::<T>(page, row)?;
+            let bytes = block(single.block)?;
+            let at = |e| self.version.at_block(e, single.block);
+            elements(&single, bytes).map_err(at).transpose()
+        })
     }
 }

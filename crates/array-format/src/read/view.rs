@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use array_format_core::block::ChunkRef;
 use array_format_core::buffer::Elements;
+use array_format_core::dtype::DType;
 use array_format_core::format::chunks::ChunkRow;
 use array_format_core::format::nodes::{Node, NodeRow, NodesPage};
 use array_format_core::format::page::Table;
@@ -56,6 +57,14 @@ pub(crate) fn found_array(version: &Version, path: &str, node: Option<Node>) -> 
     }
 }
 
+/// The type of the elements of an array.
+fn dtype_of(node: &Node) -> DType {
+    match &*node.schema {
+        Schema::Array(a) => a.dtype,
+        Schema::Group(_) => DType::Binary,
+    }
+}
+
 pub(crate) fn no_such_array(path: &str) -> Error {
     Error::not_found("there is no such array; `list_arrays` tells which there are").in_array(path)
 }
@@ -95,7 +104,7 @@ impl View {
     /// Whether any node lies in the group of this path.
     pub(crate) async fn has_below(&self, path: &str) -> Result<bool> {
         let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
-        let staged = self.pending.nodes.range(prefix.clone()..).take_while(|s| s.0.starts_with(&prefix));
+        let staged = self.pending.nodes_from(&prefix).take_while(|s| s.0.starts_with(&prefix));
         let mut hidden = BTreeSet::new();
         for (path, staged) in staged {
             match staged {
@@ -122,8 +131,7 @@ impl View {
     /// All nodes below a prefix, in order of their paths.
     pub(crate) async fn nodes(&self, prefix: &str) -> Result<Vec<(String, Node)>> {
         let rows: Vec<NodeRow> = self.version.rows(Table::Nodes, KeyRange::prefix(prefix.as_bytes())).await?;
-        let mut staged =
-            self.pending.nodes.range(prefix.to_owned()..).take_while(|s| s.0.starts_with(prefix)).peekable();
+        let mut staged = self.pending.nodes_from(prefix).take_while(|s| s.0.starts_with(prefix)).peekable();
         let mut nodes = Vec::new();
         let push_staged = |nodes: &mut Vec<(String, Node)>, path: &String, staged: &Staged| {
             if let Staged::Node(s) = staged {
@@ -147,6 +155,10 @@ impl View {
     pub(crate) async fn chunk(&self, node: &Node, coords: &[u64]) -> Result<ChunkSource> {
         match self.pending.chunk(node.id, coords) {
             Some(StagedChunk::Data(e)) => return Ok(ChunkSource::Staged(e.clone())),
+            Some(flat @ StagedChunk::Flat(_)) => {
+                let elements = self.pending.elements(flat, dtype_of(node));
+                return Ok(elements.map_or(ChunkSource::Unwritten, ChunkSource::Staged));
+            }
             Some(StagedChunk::Erased) => return Ok(ChunkSource::Unwritten),
             Some(StagedChunk::Placed(p)) if p.from.is_some() => return Ok(ChunkSource::Elsewhere(p.clone())),
             Some(StagedChunk::Placed(p)) => return Ok(ChunkSource::Stored(p.chunk.clone())),
@@ -173,7 +185,8 @@ impl View {
         if node.chunk.is_some() {
             coords.insert(vec![0; node.shape.len()]);
         }
-        coords.extend(self.pending.chunks.get(&node.id).into_iter().flat_map(|c| c.keys().cloned()));
+        coords
+            .extend(self.pending.chunks.get(&node.id).into_iter().flat_map(|c| c.keys().map(|k| k.to_vec())));
         let mut written = Vec::new();
         for coords in coords.into_iter().filter(|c| grid.contains(c)) {
             match self.chunk(node, &coords).await? {
@@ -188,8 +201,11 @@ impl View {
     pub(crate) async fn chunk_statistics(&self, node: &Node, coords: &[u64]) -> Result<Statistics> {
         match self.pending.chunk(node.id, coords) {
             Some(StagedChunk::Data(e)) => return Ok(Statistics::of(e)),
+            Some(StagedChunk::Flat(flat)) => {
+                return Ok(Statistics::of_numbers(dtype_of(node), self.pending.flat(*flat)));
+            }
             Some(StagedChunk::Erased) => return Ok(Statistics::empty()),
-            Some(StagedChunk::Placed(p)) => return Ok(p.statistics.clone()),
+            Some(StagedChunk::Placed(p)) => return Ok(p.statistics.get().into_owned()),
             None => {}
         }
         if node.id & NEW_NODE != 0 {
@@ -233,7 +249,8 @@ impl View {
     }
 
     fn pending_attribute(&self, node: &Node, name: &str) -> Option<Option<Value>> {
-        self.pending.attributes.get(&node.id).and_then(|a| a.get(name)).cloned()
+        let value = self.pending.attributes.get(&node.id)?.get(name)?;
+        Some(value.as_deref().cloned())
     }
 
     /// An attribute that is in the node's key set.

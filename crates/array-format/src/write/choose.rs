@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use array_format_core::Result;
-use array_format_core::buffer::Values;
 use array_format_core::codec::{CompressionCodec, Filter, NoCompression, NumbersCodec, ZstdCodec};
 use array_format_core::dtype::{DType, Scalar};
 use array_format_core::schema::ArraySchema;
@@ -36,12 +35,8 @@ pub(crate) fn item_of(schema: &ArraySchema, config: &FileConfig) -> Option<Scala
 pub(crate) fn for_array(jobs: &mut [ChunkJob], config: &FileConfig) -> Result<()> {
     let Some(Compress::Auto(item)) = jobs.first().map(|j| j.codec.clone()) else { return Ok(()) };
     let own = config.frame_bytes.map_or(OWN_BLOCK_BYTES, |frame| frame * 2);
-    let large = |j: &ChunkJob| match &j.elements.values {
-        Values::Fixed(bytes) => bytes.len() >= own,
-        Values::Variable(_) => false,
-    };
-    let values: Vec<&[u8]> =
-        jobs.iter().filter(|j| large(j)).filter_map(|j| j.elements.values.fixed().ok()).collect();
+    let large = |j: &ChunkJob| j.data.fixed().is_some_and(|bytes| bytes.len() >= own);
+    let values: Vec<&[u8]> = jobs.iter().filter(|j| large(j)).filter_map(|j| j.data.fixed()).collect();
     let picked: Vec<&[u8]> = spread(values.len(), PIECES).filter_map(|i| values.get(i).copied()).collect();
     if picked.is_empty() {
         return Ok(());

@@ -4,21 +4,27 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use array_format_core::buffer::Elements;
+use array_format_core::dtype::DType;
 use array_format_core::element::ArrayElement;
 use array_format_core::grid::{Grid, Overlap, Region};
-use array_format_core::schema::ArraySchema;
+use array_format_core::schema::{ArraySchema, Schema};
 use array_format_core::{Error, Result};
 use ndarray::ArrayViewD;
 
+use super::coords::Coords;
 use super::elements::{
     all_of, check_bytes, check_elements, from_view, overwrite, part_of, part_of_bytes, reshape,
 };
+use super::flats::MOST_FLAT_BYTES;
 use super::pack::{BATCH_BYTES, as_read};
 use super::pending::{Pending, Staged, StagedChunk, grid};
 use super::stage::staged_mut;
-use crate::file::ArrayFile;
+use crate::file::{ArrayFile, State};
 use crate::read::View;
 use crate::read::view::{FoundArray, found_array};
+
+/// Arrays of more bytes are not copied while others wait for the lock.
+const SMALL_BYTES: usize = 64 << 10;
 
 impl ArrayFile {
     /// Writes a region: `view` goes to the box that begins at `start`; an empty `start` is the origin.
@@ -43,9 +49,63 @@ impl ArrayFile {
         start: Vec<u64>,
         view: ArrayViewD<'_, T>,
     ) -> Result<()> {
+        self.check_writable()?;
+        match start.iter().all(|n| *n == 0) && self.write_staged(name, &start, &view) {
+            true => Ok(()),
+            // On the heap: what is rare would make every call large.
+            false => Box::pin(self.write_any(name, start, view)).await,
+        }
+    }
+
+    /// Writes all of a small array of one chunk that is pending, if that can be done without waiting. `start` is the origin. Returns whether it was.
+    fn write_staged<T: ArrayElement>(&self, name: &str, start: &[u64], view: &ArrayViewD<'_, T>) -> bool {
+        if view.is_empty() || size_of::<T>().saturating_mul(view.len()) > SMALL_BYTES {
+            return false;
+        }
+        let Some(_gate) = self.inner.gate.try_read() else { return false };
+        let most = self.inner.config.pending_bytes;
+        let mut state = self.inner.state.lock();
+        let State { pending, encoding, .. } = &mut *state;
+        let Some(Staged::Node(s)) = pending.nodes.get(name) else { return false };
+        let Schema::Array(schema) = &*s.node.schema else { return false };
+        let whole = s.checked
+            && schema.chunk_shape.is_none()
+            && view.shape().iter().map(|n| *n as u64).eq(s.node.shape.iter().copied())
+            && (start.is_empty() || start.len() == view.ndim());
+        let fits = T::DTYPE == schema.dtype && (schema.nullable || !T::NULLABLE);
+        if !whole || !fits || pending.should_spill(most, *encoding) {
+            return false;
+        }
+        let (id, rank) = (s.node.id, s.node.shape.len());
+        let plain = matches!(schema.dtype, DType::Scalar(_)) && !schema.nullable && schema.filters.is_empty();
+        let flat = view.as_slice().and_then(T::as_le_bytes).filter(|_| plain);
+        let elements = match flat.is_none_or(|numbers| numbers.len() > MOST_FLAT_BYTES) {
+            true => match as_pending(schema, all_of(view)) {
+                Ok(new) => Some(new),
+                Err(_) => return false,
+            },
+            false => None,
+        };
+        let (pending, coords) = (Arc::make_mut(pending), Coords::origin(rank));
+        pending.edits += 1;
+        match (elements, flat) {
+            (None, Some(numbers)) => pending.put_flat(id, coords, numbers),
+            (elements, _) => {
+                let elements = elements.map(|e| (coords, StagedChunk::Data(Arc::new(e))));
+                pending.put_chunks(id, elements);
+            }
+        }
+        true
+    }
+
+    async fn write_any<T: ArrayElement>(
+        &self,
+        name: &str,
+        start: Vec<u64>,
+        view: ArrayViewD<'_, T>,
+    ) -> Result<()> {
         let shape: Vec<u64> = view.shape().iter().map(|n| *n as u64).collect();
         let start = if start.is_empty() { vec![0; shape.len()] } else { start };
-        self.check_writable()?;
         let _gate = self.inner.gate.read().await;
         let array = self.find(name).await?;
         self.check_type::<T>(name, &array.schema)?;
@@ -150,8 +210,8 @@ impl ArrayFile {
     /// Makes all elements of an array of one chunk pending: most of what files of many arrays are given.
     async fn write_single(&self, name: &str, array: &FoundArray, new: Elements) -> Result<()> {
         self.spill().await.map_err(|e| self.in_file(e))?;
-        let new = as_pending(array, new).map_err(|e| self.in_file(e.in_array(name)))?;
-        let chunk = (vec![0; array.node.shape.len()], StagedChunk::Data(Arc::new(new)));
+        let new = as_pending(&array.schema, new).map_err(|e| self.in_file(e.in_array(name)))?;
+        let chunk = (Coords::origin(array.node.shape.len()), StagedChunk::Data(Arc::new(new)));
         self.stage(name).await?;
         self.edit(|p| {
             let id = staged_mut(p, name)?.node.id;
@@ -221,7 +281,7 @@ impl ArrayFile {
         let mut parts = Vec::with_capacity(cells.len());
         for coords in cells {
             let Some(overlap) = grid.overlap(coords, region) else { continue };
-            let new = part(&overlap).and_then(|new| as_pending(array, new)).map_err(place)?;
+            let new = part(&overlap).and_then(|new| as_pending(&array.schema, new)).map_err(place)?;
             let coords = coords.clone();
             if overlap.count == overlap.cell {
                 parts.push(Part { coords, new, cut: None });
@@ -243,7 +303,7 @@ impl ArrayFile {
             let state = self.inner.state.lock();
             (state.pending.chunk(array.node.id, coords).cloned(), state.version.clone())
         };
-        if matches!(seen, Some(StagedChunk::Data(_))) {
+        if seen.as_ref().is_some_and(StagedChunk::waits) {
             return Ok(Below::Pending);
         }
         let mut alone = Pending::default();
@@ -406,11 +466,11 @@ impl ArrayFile {
 }
 
 /// Elements as they wait for a commit: they read as they will when they are committed.
-fn as_pending(array: &FoundArray, mut new: Elements) -> Result<Elements> {
-    if let Cow::Owned(rounded) = as_read(&array.schema, &new)? {
+fn as_pending(schema: &ArraySchema, mut new: Elements) -> Result<Elements> {
+    if let Cow::Owned(rounded) = as_read(schema, &new)? {
         new = rounded;
     }
-    if array.schema.nullable && new.validity.is_none() {
+    if schema.nullable && new.validity.is_none() {
         new.validity = Some(vec![1; new.len()]);
     }
     Ok(new)
@@ -462,7 +522,7 @@ fn put_parts(p: &mut Pending, name: &str, parts: Vec<Part>) -> Result<Vec<Vec<u6
         let now = p.chunk(id, &coords);
         let put = match below {
             Below::Reshaped(elements) => Some(elements),
-            _ if matches!(now, Some(StagedChunk::Data(_))) => None,
+            _ if now.is_some_and(StagedChunk::waits) => None,
             Below::Elements(elements, seen) if is_same(seen.as_ref(), now) => Some(elements),
             _ => {
                 changed.push(coords);
@@ -472,7 +532,7 @@ fn put_parts(p: &mut Pending, name: &str, parts: Vec<Part>) -> Result<Vec<Vec<u6
         if let Some(elements) = put {
             p.put_chunks(id, [(coords.clone(), StagedChunk::Data(Arc::new(elements)))]);
         }
-        match p.change_chunk(id, &coords, |e| overwrite(e, &new, &overlap)) {
+        match p.change_chunk(id, &coords, new.dtype, |e| overwrite(e, &new, &overlap)) {
             Some(done) => done?,
             None => return Err(Error::invalid("the chunk is gone")),
         }

@@ -11,7 +11,7 @@ use array_format_core::schema::{ArraySchema, Schema, check_path};
 use array_format_core::{Error, Result};
 use futures::FutureExt;
 
-use super::pending::Staged;
+use super::pending::{Pending, Staged};
 use super::stage::{exists, insert_new};
 use crate::file::ArrayFile;
 
@@ -129,19 +129,32 @@ impl ArrayFile {
     pub fn define(&mut self, name: &str, definition: ArrayDefinition) -> Result<()> {
         let place = |e: Error| self.in_file(e.in_array(name));
         let (schema, shape) = self.check_definition(name, definition).map_err(place)?;
+        let insert = |p: &mut Pending, checked: bool| {
+            let schema = p.shared(schema);
+            let node = Node { id: p.new_id(), schema, shape, keys: p.no_keys.clone(), chunk: None };
+            insert_new(p, name, node, checked);
+        };
+        {
+            // Where nothing was committed yet, pending changes alone tell whether the name is free.
+            let mut state = self.inner.state.lock();
+            if state.version.head.footer.runs.is_empty() {
+                state.pending.check_free(name).map_err(place)?;
+                let pending = Arc::make_mut(&mut state.pending);
+                pending.edits += 1;
+                insert(pending, true);
+                return Ok(());
+            }
+        }
         let checked = match self.check_free(name).now_or_never() {
             Some(free) => free.map(|()| true).map_err(place)?,
             None => false,
         };
-        self.edit(|p| {
-            match p.nodes.get(name) {
-                Some(Staged::Node(_)) => return Err(exists(name)),
-                Some(Staged::Gone) | None => {}
+        self.edit(|p| match p.nodes.get(name) {
+            Some(Staged::Node(_)) => Err(exists(name)),
+            Some(Staged::Gone) | None => {
+                insert(p, checked);
+                Ok(())
             }
-            let schema = p.shared(schema);
-            let node = Node { id: p.new_id(), schema, shape, keys: p.no_keys.clone(), chunk: None };
-            insert_new(p, name, node, checked);
-            Ok(())
         })
         .map_err(place)
     }
@@ -163,7 +176,7 @@ impl ArrayFile {
         self.define(name, definition)
     }
 
-    fn check_definition(&self, name: &str, definition: ArrayDefinition) -> Result<(Arc<Schema>, Vec<u64>)> {
+    fn check_definition(&self, name: &str, definition: ArrayDefinition) -> Result<(ArraySchema, Vec<u64>)> {
         self.check_writable()?;
         check_path(name)?;
         let ArrayDefinition { mut schema, shape, fill_type, default_filters } = definition;
@@ -182,7 +195,7 @@ impl ArrayFile {
         if default_filters && config.shuffle && !stored && !chosen && schema.dtype.item().is_some_and(wide) {
             schema.filters = vec![Filter::Shuffle];
         }
-        Ok((Arc::new(Schema::Array(Arc::new(schema))), shape))
+        Ok((schema, shape))
     }
 }
 

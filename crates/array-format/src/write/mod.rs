@@ -1,9 +1,14 @@
 //! Changes that wait for a commit, and their way into blocks.
 
+pub(crate) mod ascending;
+pub(crate) mod brief;
+pub(crate) mod by_id;
 pub(crate) mod choose;
+pub(crate) mod coords;
 pub(crate) mod data;
 pub(crate) mod define;
 mod elements;
+pub(crate) mod flats;
 pub(crate) mod mover;
 pub(crate) mod pack;
 pub(crate) mod paged;

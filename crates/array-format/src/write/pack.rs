@@ -17,7 +17,9 @@ use array_format_core::schema::ArraySchema;
 use array_format_core::statistics::Statistics;
 use rayon::prelude::*;
 
+use super::brief::Brief;
 use super::choose;
+use super::flats::HeldFlat;
 use super::pending::Placed;
 use super::pool::Running;
 use super::sink::{LayerSink, ReadyBlock};
@@ -40,7 +42,38 @@ pub(crate) struct ChunkJob {
     pub(crate) codec: Compress,
     /// Extents of the chunk's box.
     pub(crate) extents: Vec<u64>,
-    pub(crate) elements: Arc<Elements>,
+    pub(crate) data: JobData,
+}
+
+/// The elements of a chunk to be stored.
+pub(crate) enum JobData {
+    Elements(Arc<Elements>),
+    /// Numbers without mask or filters.
+    Flat(HeldFlat),
+}
+
+impl JobData {
+    /// Elements of fixed size as they are in memory.
+    pub(super) fn fixed(&self) -> Option<&[u8]> {
+        match self {
+            Self::Elements(elements) => elements.values.fixed().ok(),
+            Self::Flat(flat) => Some(flat.bytes()),
+        }
+    }
+
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Elements(elements) => elements.heap_bytes(),
+            Self::Flat(flat) => flat.bytes().len(),
+        }
+    }
+
+    fn statistics(&self, schema: &ArraySchema) -> Result<Statistics> {
+        match self {
+            Self::Elements(elements) => Ok(Statistics::of(as_read(schema, elements)?.as_ref())),
+            Self::Flat(flat) => Ok(Statistics::of_numbers(schema.dtype, flat.bytes())),
+        }
+    }
 }
 
 /// Raw bytes that are encoded at once: enough for all cores, little beside the data.
@@ -85,7 +118,7 @@ pub(crate) fn as_read<'e>(schema: &ArraySchema, elements: &'e Elements) -> Resul
 
 /// The raw bytes of frames, if a chunk is large enough to be cut into some.
 fn frames_of(job: &ChunkJob, config: &FileConfig) -> Option<u64> {
-    let (Compress::As(codec), Values::Fixed(values)) = (&job.codec, &job.elements.values) else {
+    let (Compress::As(codec), Some(values)) = (&job.codec, job.data.fixed()) else {
         return None;
     };
     let frame = frame_bytes(&job.schema, &job.extents, config.frame_bytes_for(codec));
@@ -195,7 +228,7 @@ fn plan(jobs: &[ChunkJob], config: &FileConfig) -> Vec<Plan> {
             blocks.push(Plan::Framed(i, frame));
             continue;
         }
-        let (bytes, filling) = (job.elements.heap_bytes(), filling(&job.codec));
+        let (bytes, filling) = (job.data.heap_bytes(), filling(&job.codec));
         let full = config.block_bytes_for(matches!(job.codec, Compress::Auto(_)));
         if let Some((block, used)) = open.get_mut(&filling)
             && *used + bytes <= full
@@ -227,14 +260,21 @@ struct Member {
 }
 
 fn raw(block: &Plan, jobs: &[ChunkJob]) -> Result<Raw> {
-    let statistics = |job: &ChunkJob| Ok(Statistics::of(as_read(&job.schema, &job.elements)?.as_ref()));
+    let statistics = |job: &ChunkJob| job.data.statistics(&job.schema);
     match block {
         Plan::Framed(i, frame) => {
             let job = &jobs[*i];
             let Compress::As(codec) = &job.codec else {
                 return Err(array_format_core::Error::invalid("no codec was chosen for a large chunk"));
             };
-            let block = framed::encode(&job.schema, &job.elements, *frame, codec)?;
+            let elements = match &job.data {
+                JobData::Elements(elements) => elements.clone(),
+                JobData::Flat(flat) => {
+                    let values = Values::Fixed(flat.bytes().to_vec());
+                    Arc::new(Elements { dtype: job.schema.dtype, values, validity: None })
+                }
+            };
+            let block = framed::encode(&job.schema, &elements, *frame, codec)?;
             let ready = ReadyBlock {
                 stored: block.bytes.into(),
                 decoded_bytes: block.decoded_bytes,
@@ -248,7 +288,10 @@ fn raw(block: &Plan, jobs: &[ChunkJob]) -> Result<Raw> {
             let (mut members, mut bytes) = (Vec::with_capacity(chunks.len()), Vec::new());
             for i in chunks {
                 let (job, offset) = (&jobs[*i], bytes.len() as u64);
-                chunk::encode(&job.schema, &job.elements, &mut bytes)?;
+                match &job.data {
+                    JobData::Elements(elements) => chunk::encode(&job.schema, elements, &mut bytes)?,
+                    JobData::Flat(flat) => bytes.extend_from_slice(flat.bytes()),
+                }
                 let length = bytes.len() as u64 - offset;
                 members.push(Member { job: *i, offset, length, statistics: statistics(job)? });
             }
@@ -320,7 +363,7 @@ impl<K: Clone> Pipeline<K> {
     /// Begins to encode a batch.
     pub(crate) fn push(&mut self, batch: Vec<(K, ChunkJob)>) {
         let (keys, jobs): (Vec<K>, Vec<ChunkJob>) = batch.into_iter().unzip();
-        let bytes = jobs.iter().map(|j| j.elements.heap_bytes()).sum();
+        let bytes = jobs.iter().map(|j| j.data.heap_bytes()).sum();
         let config = self.config.clone();
         let running = match bytes < SMALL_BATCH_BYTES || jobs.len() == 1 {
             true => Running::Done(encode(jobs, &config)),
@@ -344,6 +387,7 @@ impl Encoded {
             let block = sink.put_block(ready).await?;
             for Member { job, offset, length, statistics } in members {
                 let chunk = ChunkRef { block: block.clone(), offset, length };
+                let statistics = Brief::new(statistics);
                 placed.extend(keys.get(job).map(|k| (k.clone(), Placed { chunk, statistics, from: None })));
             }
         }

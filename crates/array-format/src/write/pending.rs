@@ -1,22 +1,35 @@
 //! Changes that wait for a commit. Cloning shares the data.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use array_format_core::address::ObjectId;
 use array_format_core::block::ChunkRef;
-use array_format_core::buffer::Elements;
+use array_format_core::buffer::{Elements, Values};
+use array_format_core::dtype::DType;
 use array_format_core::format::nodes::{KeySet, Node};
 use array_format_core::grid::Grid;
-use array_format_core::schema::Schema;
-use array_format_core::statistics::Statistics;
+use array_format_core::schema::{ArraySchema, Schema};
 use array_format_core::value::Value;
 
+use array_format_core::Result;
+
+use super::ascending::Ascending;
+use super::brief::Brief;
+use super::by_id::ById;
+use super::coords::Coords;
+use super::flats::{Flat, Flats, HeldFlat};
 use super::small_map::SmallMap;
+use super::stage::{exists, holds_others, inside_of_array};
 use crate::index::Version;
 
 /// Key sets of which it is remembered what they grew to.
 const MOST_GROWN: usize = 4096;
+
+/// Values of attributes that are remembered, for others that are equal, and bytes of each of them.
+const MOST_VALUES: usize = 1 << 16;
+const MOST_SHARED_BYTES: usize = 64;
 
 /// Attributes from which on a node has a key set of its own, which is changed in place.
 const MANY_KEYS: usize = 32;
@@ -65,6 +78,8 @@ impl Staged {
 pub(crate) enum StagedChunk {
     /// These elements.
     Data(Arc<Elements>),
+    /// Numbers of the array's type, without a mask or filters; [`Pending::elements`] has them.
+    Flat(Flat),
     /// Never written: cut off by a smaller shape, or erased.
     Erased,
     /// In a block already.
@@ -72,10 +87,16 @@ pub(crate) enum StagedChunk {
 }
 
 impl StagedChunk {
+    /// Whether it is in no block yet, but in memory.
+    pub(crate) fn waits(&self) -> bool {
+        matches!(self, Self::Data(_) | Self::Flat(_))
+    }
+
     /// Bytes of elements in memory.
     fn heap_bytes(&self) -> u64 {
         match self {
             Self::Data(e) => e.heap_bytes() as u64,
+            Self::Flat(flat) => flat.len() as u64,
             Self::Erased | Self::Placed(_) => 0,
         }
     }
@@ -85,29 +106,34 @@ impl StagedChunk {
 #[derive(Debug)]
 pub(crate) struct Placed {
     pub(crate) chunk: ChunkRef,
-    pub(crate) statistics: Statistics,
+    pub(crate) statistics: Brief,
     /// The version of another file that has it, for the block to be copied from.
-    pub(crate) from: Option<Version>,
+    pub(crate) from: Option<Box<Version>>,
 }
 
 /// All changes since the last commit.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pending {
     /// By path.
-    pub(crate) nodes: BTreeMap<String, Staged>,
+    pub(crate) nodes: Ascending<String, Staged>,
     /// By node id and grid coordinates. Changed through methods, which count the bytes.
-    pub(crate) chunks: BTreeMap<u64, SmallMap<Vec<u64>, StagedChunk>>,
+    pub(crate) chunks: ById<SmallMap<Coords, StagedChunk>>,
+    /// Numbers of small chunks.
+    flats: Flats,
     /// Bytes of elements that wait in memory.
     bytes: u64,
     /// By node id and name; `None` is removed.
-    pub(crate) attributes: BTreeMap<u64, SmallMap<Arc<str>, Option<Value>>>,
+    pub(crate) attributes: ById<SmallMap<Arc<str>, Option<Arc<Value>>>>,
     names: Names,
+    values: HashSet<Arc<Value>>,
     /// The key set of nodes without attributes.
     pub(crate) no_keys: KeySet,
     /// Detached layers that were joined.
     pub(crate) joined: BTreeSet<ObjectId>,
     /// Schemas of new nodes, each kept once: most of many arrays are alike.
-    pub(crate) schemas: HashSet<Arc<Schema>>,
+    schemas: HashSet<Arc<Schema>>,
+    /// The one that was asked for last.
+    last_schema: Option<Arc<Schema>>,
     /// For the ids of new nodes.
     pub(crate) new_nodes: u64,
     /// Grows with every change.
@@ -121,6 +147,20 @@ struct Names {
     known: HashSet<Arc<str>>,
     /// Key sets that were grown by a name, by their addresses, with what they became.
     grown: HashMap<usize, (KeySet, SmallMap<Arc<str>, KeySet>)>,
+    /// What was set last, in order.
+    recent: Vec<Recent>,
+    /// Which of them is expected next: node after node, mostly the same attributes are set in the same order.
+    next: usize,
+}
+
+/// An attribute that was set.
+#[derive(Debug, Clone)]
+struct Recent {
+    name: Arc<str>,
+    value: Arc<Value>,
+    /// The key sets of the node before and after.
+    before: KeySet,
+    after: KeySet,
 }
 
 impl Names {
@@ -152,6 +192,45 @@ impl Names {
         grown.insert(name, more.clone());
         more
     }
+
+    /// The attribute that was set like this on another node, if it is the one that comes next.
+    fn again(&mut self, keys: &KeySet, name: &str) -> Option<&mut Recent> {
+        let is = |r: &Recent| Arc::ptr_eq(&r.before, keys) && *r.name == *name;
+        let place = match self.recent.get(self.next) {
+            Some(next) if is(next) => self.next,
+            _ if self.recent.first().is_some_and(is) => 0,
+            _ => return None,
+        };
+        self.next = place + 1;
+        self.recent.get_mut(place)
+    }
+
+    fn note(&mut self, recent: Recent) {
+        if self.next >= MANY_KEYS {
+            self.next = 0;
+        }
+        match self.recent.get_mut(self.next) {
+            Some(place) => *place = recent,
+            None => self.recent.push(recent),
+        }
+        self.next += 1;
+    }
+}
+
+/// The same value as others have that are equal, as those of many arrays mostly are.
+fn shared_value(known: &mut HashSet<Arc<Value>>, value: Value) -> Arc<Value> {
+    if value.heap_bytes() > MOST_SHARED_BYTES {
+        return Arc::new(value);
+    }
+    if let Some(known) = known.get(&value) {
+        return known.clone();
+    }
+    let value = Arc::new(value);
+    if known.len() >= MOST_VALUES {
+        known.clear();
+    }
+    known.insert(value.clone());
+    value
 }
 
 impl StagedNode {
@@ -165,26 +244,78 @@ impl StagedNode {
 impl Pending {
     /// No changes, after these.
     pub(crate) fn none_after(&self) -> Self {
-        Self { new_nodes: self.new_nodes, edits: self.edits, ..Self::default() }
+        let flats = self.flats.none_after();
+        Self { new_nodes: self.new_nodes, edits: self.edits, flats, ..Self::default() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.nodes.is_empty() && self.chunks.is_empty() && self.attributes.is_empty()
     }
 
-    /// The same schema as others have that are equal.
-    pub(crate) fn shared(&mut self, schema: Arc<Schema>) -> Arc<Schema> {
-        if let Some(known) = self.schemas.get(&schema) {
-            return known.clone();
+    /// Whether a new node can have this path, as far as pending changes tell.
+    ///
+    /// # Errors
+    /// `AlreadyExists`; `InvalidArgument` if a part of it is an array.
+    pub(crate) fn check_free(&self, path: &str) -> Result<()> {
+        let last = self.nodes.last();
+        for (at, _) in path.match_indices('/') {
+            // What holds the node before it is no array, as was found out then.
+            if last.is_some_and(|(last, staged)| staged.id().is_some() && last.get(..=at) == path.get(..=at))
+            {
+                continue;
+            }
+            let parent = path.get(..at).unwrap_or_default();
+            if let Some(Staged::Node(s)) = self.nodes.get(parent)
+                && matches!(*s.node.schema, Schema::Array(_))
+            {
+                return Err(inside_of_array(parent, path));
+            }
         }
-        self.schemas.insert(schema.clone());
-        schema
+        if self.nodes.all_below(path) {
+            return Ok(());
+        }
+        let prefix = format!("{path}/");
+        let mut below = self.nodes_from(&prefix).take_while(|s| s.0.starts_with(&prefix));
+        match (self.nodes.get(path), below.any(|s| s.1.id().is_some())) {
+            (Some(Staged::Node(_)), _) => Err(exists(path)),
+            (_, true) => Err(holds_others(path)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same schema as others have that are equal.
+    pub(crate) fn shared(&mut self, schema: ArraySchema) -> Arc<Schema> {
+        if let Some(last) = &self.last_schema
+            && matches!(&**last, Schema::Array(last) if **last == schema)
+        {
+            return last.clone();
+        }
+        let schema = Arc::new(Schema::Array(Arc::new(schema)));
+        let shared = match self.schemas.get(&schema) {
+            Some(known) => known.clone(),
+            None => {
+                self.schemas.insert(schema.clone());
+                schema
+            }
+        };
+        self.last_schema.insert(shared).clone()
     }
 
     /// Puts an attribute of a pending node in; `None` removes it. `false` if nothing pending has this path.
     pub(crate) fn put_attribute(&mut self, path: &str, name: &str, value: Option<Value>) -> bool {
         let Some(Staged::Node(staged)) = self.nodes.get_mut(path) else { return false };
         let keys = &mut staged.node.keys;
+        if let Some(value) = &value
+            && let Some(again) = self.names.again(keys, name)
+        {
+            if *again.value != *value {
+                again.value = shared_value(&mut self.values, value.clone());
+            }
+            *keys = again.after.clone();
+            self.attributes.entry(staged.node.id).insert(again.name.clone(), Some(again.value.clone()));
+            return true;
+        }
+        let before = (value.is_some() && keys.len() < MANY_KEYS).then(|| keys.clone());
         match (keys.binary_search_by(|k| k.as_str().cmp(name)), &value) {
             (Ok(i), None) => drop(Arc::make_mut(keys).remove(i)),
             (Err(i), Some(_)) if keys.len() >= MANY_KEYS => Arc::make_mut(keys).insert(i, name.to_owned()),
@@ -192,7 +323,12 @@ impl Pending {
             _ => {}
         }
         let name = self.names.shared(name);
-        self.attributes.entry(staged.node.id).or_default().insert(name, value);
+        let value = value.map(|v| shared_value(&mut self.values, v));
+        if let Some((before, value)) = before.zip(value.clone()) {
+            let after = keys.clone();
+            self.names.note(Recent { name: name.clone(), value, before, after });
+        }
+        self.attributes.entry(staged.node.id).insert(name, value);
         true
     }
 
@@ -224,20 +360,58 @@ impl Pending {
         }
     }
 
+    /// What is pending from a path on.
+    pub(crate) fn nodes_from(&self, path: &str) -> impl Iterator<Item = (&String, &Staged)> {
+        self.nodes.range::<str>(Bound::Included(path), Bound::Unbounded)
+    }
+
     pub(crate) fn chunk(&self, node: u64, coords: &[u64]) -> Option<&StagedChunk> {
         self.chunks.get(&node)?.get(coords)
     }
 
     /// Puts chunks of a node in, in the place of what they were.
-    pub(crate) fn put_chunks(
+    pub(crate) fn put_chunks<C: Into<Coords>>(
         &mut self,
         node: u64,
-        chunks: impl IntoIterator<Item = (Vec<u64>, StagedChunk)>,
+        chunks: impl IntoIterator<Item = (C, StagedChunk)>,
     ) {
-        let of_node = self.chunks.entry(node).or_default();
+        let of_node = self.chunks.entry(node);
         for (coords, chunk) in chunks {
             self.bytes += chunk.heap_bytes();
-            self.bytes -= of_node.insert(coords, chunk).map_or(0, |old| old.heap_bytes());
+            if let Some(old) = of_node.insert(coords.into(), chunk) {
+                self.bytes -= old.heap_bytes();
+                if let StagedChunk::Flat(flat) = old {
+                    self.flats.free(flat);
+                }
+            }
+        }
+    }
+
+    /// Puts all numbers of a small chunk in, which has neither mask nor filters, as they are in memory.
+    pub(crate) fn put_flat(&mut self, node: u64, coords: Coords, numbers: &[u8]) {
+        let flat = StagedChunk::Flat(self.flats.put(numbers));
+        self.put_chunks(node, [(coords, flat)]);
+    }
+
+    /// Numbers of a small chunk.
+    pub(crate) fn flat(&self, flat: Flat) -> &[u8] {
+        self.flats.get(flat)
+    }
+
+    /// The same, to be kept.
+    pub(crate) fn held(&self, flat: Flat) -> HeldFlat {
+        self.flats.held(flat)
+    }
+
+    /// The elements of a chunk that waits in memory, of an array of this type.
+    pub(crate) fn elements(&self, chunk: &StagedChunk, dtype: DType) -> Option<Arc<Elements>> {
+        match chunk {
+            StagedChunk::Data(elements) => Some(elements.clone()),
+            StagedChunk::Flat(flat) => {
+                let values = Values::Fixed(self.flats.get(*flat).to_vec());
+                Some(Arc::new(Elements { dtype, values, validity: None }))
+            }
+            StagedChunk::Erased | StagedChunk::Placed(_) => None,
         }
     }
 
@@ -246,8 +420,13 @@ impl Pending {
         &mut self,
         node: u64,
         coords: &[u64],
+        dtype: DType,
         f: impl FnOnce(&mut Elements) -> R,
     ) -> Option<R> {
+        if let Some(flat @ StagedChunk::Flat(_)) = self.chunk(node, coords) {
+            let elements = self.elements(flat, dtype)?;
+            self.put_chunks(node, [(coords, StagedChunk::Data(elements))]);
+        }
         let Some(StagedChunk::Data(elements)) = self.chunks.get_mut(&node)?.get_mut(coords) else {
             return None;
         };
@@ -261,13 +440,55 @@ impl Pending {
     /// Forgets all data and attributes of a node that is going away.
     pub(crate) fn forget(&mut self, node: u64) {
         let chunks = self.chunks.remove(&node);
-        self.bytes -= chunks.iter().flat_map(SmallMap::values).map(StagedChunk::heap_bytes).sum::<u64>();
+        for chunk in chunks.iter().flat_map(SmallMap::values) {
+            self.bytes -= chunk.heap_bytes();
+            if let StagedChunk::Flat(flat) = chunk {
+                self.flats.free(*flat);
+            }
+        }
         self.attributes.remove(&node);
+    }
+
+    /// Whether data is to be written ahead, of which `most` bytes may wait in memory, and so many are being encoded.
+    pub(crate) fn should_spill(&self, most: u64, encoding: u64) -> bool {
+        self.bytes > most || self.bytes.saturating_sub(encoding) > most / 2
     }
 
     /// Bytes of elements that wait in memory for a commit.
     pub(crate) fn data_bytes(&self) -> u64 {
         self.bytes
+    }
+}
+
+/// The chunks of an array, without a grid where there is one chunk.
+pub(crate) enum Cells<'n> {
+    One(&'n [u64]),
+    Many(Grid),
+}
+
+impl<'n> Cells<'n> {
+    pub(crate) fn of(node: &'n Node, schema: &ArraySchema) -> Self {
+        match &schema.chunk_shape {
+            None => Self::One(&node.shape),
+            Some(chunk) => Self::Many(Grid { shape: node.shape.clone(), chunk: chunk.clone() }),
+        }
+    }
+
+    /// Whether there is a chunk here.
+    pub(crate) fn contains(&self, coords: &[u64]) -> bool {
+        match self {
+            Self::One(shape) => {
+                coords.len() == shape.len() && coords.iter().all(|k| *k == 0) && !shape.contains(&0)
+            }
+            Self::Many(grid) => grid.contains(coords),
+        }
+    }
+
+    pub(crate) fn extents(&self, coords: &[u64]) -> Vec<u64> {
+        match self {
+            Self::One(shape) => shape.to_vec(),
+            Self::Many(grid) => grid.extents(coords),
+        }
     }
 }
 

@@ -10,6 +10,8 @@ use array_format_core::{Error, Result};
 use futures::channel::oneshot;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use super::pack::parallel;
+
 /// `None` where no threads are to be had: then the caller does the work.
 static POOL: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
     let named = ThreadPoolBuilder::new().thread_name(|i| format!("array-format-{i}"));
@@ -21,6 +23,17 @@ pub(crate) fn free<T: Send + 'static>(value: T) {
     match &*POOL {
         Some(pool) => pool.spawn(move || drop(value)),
         None => drop(value),
+    }
+}
+
+/// `f` of every item, on all threads where there is more than one item, while the caller waits.
+pub(crate) fn on_threads<T: Sync, O: Send>(
+    items: &[T],
+    f: impl Fn(&T) -> Result<O> + Sync + Send,
+) -> Result<Vec<O>> {
+    match &*POOL {
+        Some(pool) if items.len() > 1 => pool.install(|| parallel(items, f)),
+        _ => items.iter().map(f).collect(),
     }
 }
 

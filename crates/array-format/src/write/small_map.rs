@@ -1,5 +1,5 @@
 //! A sorted map that is small as a rule: a million arrays have a chunk and a few attributes each, and a tree for each of them would take
-//! more memory than what it holds.
+//! more memory than what it holds. One entry takes none besides.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -7,10 +7,13 @@ use std::ops::Bound;
 
 /// Entries up to which they stand in a row.
 const FEW: usize = 16;
+/// Room for so many is taken with the second one.
+const LEAST: usize = 3;
 
 /// A map in the order of its keys.
 #[derive(Debug, Clone)]
 pub(crate) enum SmallMap<K, V> {
+    One(K, V),
     /// Sorted.
     Few(Vec<(K, V)>),
     Many(BTreeMap<K, V>),
@@ -32,6 +35,7 @@ impl<K: Ord, V> SmallMap<K, V> {
 
     pub(crate) fn is_empty(&self) -> bool {
         match self {
+            Self::One(..) => false,
             Self::Few(few) => few.is_empty(),
             Self::Many(many) => many.is_empty(),
         }
@@ -42,6 +46,7 @@ impl<K: Ord, V> SmallMap<K, V> {
         K: Borrow<Q>,
     {
         match self {
+            Self::One(k, v) => ((*k).borrow() == key).then_some(v),
             Self::Few(few) => few.get(Self::place(few, key).ok()?).map(|e| &e.1),
             Self::Many(many) => many.get(key),
         }
@@ -52,6 +57,7 @@ impl<K: Ord, V> SmallMap<K, V> {
         K: Borrow<Q>,
     {
         match self {
+            Self::One(k, v) => ((*k).borrow() == key).then_some(v),
             Self::Few(few) => {
                 let place = Self::place(few, key).ok()?;
                 few.get_mut(place).map(|e| &mut e.1)
@@ -71,15 +77,19 @@ impl<K: Ord, V> SmallMap<K, V> {
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
         match self {
             Self::Many(many) => return many.insert(key, value),
+            Self::One(k, v) if *k == key => return Some(std::mem::replace(v, value)),
+            Self::One(..) => {
+                let mut few = Vec::with_capacity(LEAST);
+                if let Self::One(k, v) = std::mem::take(self) {
+                    few.push((k, v));
+                }
+                few.insert(usize::from(few.first().is_some_and(|e| e.0 < key)), (key, value));
+                *self = Self::Few(few);
+            }
+            Self::Few(few) if few.is_empty() => *self = Self::One(key, value),
             Self::Few(few) => match Self::place(few, &key) {
                 Ok(i) => return few.get_mut(i).map(|entry| std::mem::replace(&mut entry.1, value)),
-                Err(i) if few.len() < FEW => {
-                    // Most never get a second one.
-                    if few.is_empty() {
-                        few.reserve_exact(1);
-                    }
-                    few.insert(i, (key, value));
-                }
+                Err(i) if few.len() < FEW => few.insert(i, (key, value)),
                 Err(_) => {
                     let mut many: BTreeMap<K, V> = std::mem::take(few).into_iter().collect();
                     many.insert(key, value);
@@ -92,25 +102,23 @@ impl<K: Ord, V> SmallMap<K, V> {
 
     /// Entries with keys above `key`, in order; all of them without one.
     pub(crate) fn iter_above(&self, key: Option<&K>) -> impl Iterator<Item = (&K, &V)> {
-        let (few, many) = match self {
+        let (one, few, many) = match self {
+            Self::One(k, v) => (key.is_none_or(|key| key < k).then_some((k, v)), None, None),
             Self::Few(few) => {
                 let from = key.map_or(0, |key| few.partition_point(|e| e.0 <= *key));
-                (few.get(from..), None)
+                (None, few.get(from..), None)
             }
             Self::Many(many) => {
                 let from = key.map_or(Bound::Unbounded, Bound::Excluded);
-                (None, Some(many.range((from, Bound::Unbounded))))
+                (None, None, Some(many.range((from, Bound::Unbounded))))
             }
         };
-        few.into_iter().flatten().map(|(k, v)| (k, v)).chain(many.into_iter().flatten())
+        let few = few.into_iter().flatten().map(|(k, v)| (k, v));
+        one.into_iter().chain(few).chain(many.into_iter().flatten())
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        let (few, many) = match self {
-            Self::Few(few) => (Some(few), None),
-            Self::Many(many) => (None, Some(many)),
-        };
-        few.into_iter().flatten().map(|(k, v)| (k, v)).chain(many.into_iter().flatten())
+        self.iter_above(None)
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -14,8 +15,10 @@ use array_format_core::{Error, Result};
 use async_trait::async_trait;
 use futures::lock::Mutex;
 
-use super::pack::{BATCH_BYTES, BATCHES_AHEAD, ChunkJob, Pipeline};
-use super::pending::{Pending, Staged, StagedChunk, grid};
+use super::coords::Coords;
+use super::flats::Flat;
+use super::pack::{BATCH_BYTES, BATCHES_AHEAD, ChunkJob, JobData, Pipeline};
+use super::pending::{Cells, Pending, Staged, StagedChunk};
 use super::sink::LayerSink;
 use super::small_map::SmallMap;
 use crate::commit::blocks::Codecs;
@@ -29,19 +32,59 @@ use crate::layer::object::{JoinedLayer, Objects, Unfinished};
 #[derive(Clone)]
 pub(crate) struct TakenChunk {
     pub(crate) node: u64,
-    pub(crate) coords: Vec<u64>,
-    elements: Arc<Elements>,
+    pub(crate) coords: Coords,
+    data: TakenData,
+}
+
+/// What tells whether a chunk was changed.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum TakenData {
+    /// The address of elements, and what keeps them there.
+    Elements(Held),
+    Flat(Flat),
+}
+
+/// Elements that are the same if they are one.
+#[derive(Clone)]
+struct Held(Arc<Elements>);
+
+impl PartialEq for Held {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Held {}
+
+impl Hash for Held {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
 }
 
 impl TakenChunk {
-    pub(crate) fn new(node: u64, coords: Vec<u64>, elements: Arc<Elements>) -> Self {
-        Self { node, coords, elements }
+    /// A chunk that waits in memory, and the data that is to be encoded.
+    pub(crate) fn of(
+        pending: &Pending,
+        node: u64,
+        coords: &Coords,
+        chunk: &StagedChunk,
+    ) -> Option<(Self, JobData)> {
+        let (data, job) = match chunk {
+            StagedChunk::Data(e) => (TakenData::Elements(Held(e.clone())), JobData::Elements(e.clone())),
+            StagedChunk::Flat(flat) => (TakenData::Flat(*flat), JobData::Flat(pending.held(*flat))),
+            StagedChunk::Erased | StagedChunk::Placed(_) => return None,
+        };
+        Some((Self { node, coords: coords.clone(), data }, job))
     }
 
     /// Whether it was not changed since.
     pub(crate) fn is_current(&self, pending: &Pending) -> bool {
-        let now = pending.chunk(self.node, &self.coords);
-        matches!(now, Some(StagedChunk::Data(e)) if Arc::ptr_eq(e, &self.elements))
+        match (pending.chunk(self.node, &self.coords), &self.data) {
+            (Some(StagedChunk::Data(now)), TakenData::Elements(then)) => Arc::ptr_eq(now, &then.0),
+            (Some(StagedChunk::Flat(now)), TakenData::Flat(then)) => now == then,
+            _ => false,
+        }
     }
 }
 
@@ -52,7 +95,7 @@ pub(crate) struct Spill {
     /// Where they go.
     object: Option<Arc<SpillObject>>,
     /// The last chunk that was taken: path and coordinates. The next one is the first after it, and so, as a rule, the one that waits longest.
-    cursor: Option<(String, Vec<u64>)>,
+    cursor: Option<(String, Coords)>,
 }
 
 impl Spill {
@@ -153,8 +196,11 @@ impl ArrayFile {
     /// Encodes and writes ahead what exceeds the memory that pending data may take. Called before and after data becomes pending.
     pub(crate) async fn spill(&self) -> Result<()> {
         let most = self.inner.config.pending_bytes;
-        if self.inner.state.lock().pending.data_bytes() <= most / 2 {
-            return Ok(());
+        {
+            let state = self.inner.state.lock();
+            if !state.pending.should_spill(most, state.encoding) {
+                return Ok(());
+            }
         }
         let mut spill = self.inner.spill.lock().await;
         loop {
@@ -162,12 +208,17 @@ impl ArrayFile {
                 && let Some(batch) = self.next_batch(&mut spill, most)?
             {
                 spill.pipeline.push(batch);
+                self.note_encoding(&spill);
             }
             if self.inner.state.lock().pending.data_bytes() <= most || spill.pipeline.len() == 0 {
                 return Ok(());
             }
             self.write_ahead(&mut spill).await?;
         }
+    }
+
+    fn note_encoding(&self, spill: &Spill) {
+        self.inner.state.lock().encoding = spill.pipeline.bytes();
     }
 
     /// Takes chunks to be encoded, if more than half of the memory is taken by others than those under way.
@@ -183,30 +234,31 @@ impl ArrayFile {
             return Ok(None);
         }
         let enough = usize::try_from(most / 4).unwrap_or(usize::MAX).clamp(1, BATCH_BYTES);
-        let under_way: HashSet<*const Elements> =
-            spill.pipeline.keys().map(|k| Arc::as_ptr(&k.elements)).collect();
+        let under_way: HashSet<&TakenData> = spill.pipeline.keys().map(|k| &k.data).collect();
         let (mut batch, mut bytes, mut codecs) = (Vec::new(), 0, Codecs::default());
         let start = spill.cursor.take();
         let from = start.as_ref().map_or(Bound::Unbounded, |(path, _)| Bound::Included(path.as_str()));
         let to = start.as_ref().map_or(Bound::Excluded(""), |(path, _)| Bound::Included(path.as_str()));
-        let rest = pending.nodes.range::<str, _>((from, Bound::Unbounded));
-        let again = pending.nodes.range::<str, _>((Bound::Unbounded, to));
+        let rest = pending.nodes.range::<str>(from, Bound::Unbounded);
+        let again = pending.nodes.range::<str>(Bound::Unbounded, to);
         let mut last = start.clone();
         'nodes: for (i, (path, staged)) in rest.chain(again).enumerate() {
             let Staged::Node(s) = staged else { continue };
-            let (Schema::Array(schema), Some(grid)) = (&*s.node.schema, grid(&s.node)) else { continue };
+            let Schema::Array(schema) = &*s.node.schema else { continue };
             let Some(chunks) = pending.chunks.get(&s.node.id) else { continue };
+            let cells = Cells::of(&s.node, schema);
             let after = start.as_ref().filter(|(at, _)| i == 0 && at == path).map(|(_, coords)| coords);
-            for (coords, chunk) in chunks.iter_above(after) {
-                let StagedChunk::Data(elements) = chunk else { continue };
-                if !grid.contains(coords) || under_way.contains(&Arc::as_ptr(elements)) {
+            for (coords, chunk) in chunks.iter_above(after).filter(|c| cells.contains(c.0)) {
+                let Some((taken, data)) = TakenChunk::of(pending, s.node.id, coords, chunk) else { continue };
+                if under_way.contains(&taken.data) {
                     continue;
                 }
-                let (codec, extents) = (codecs.of(schema, config)?, grid.extents(coords));
-                bytes += elements.heap_bytes();
-                let taken = TakenChunk::new(s.node.id, coords.clone(), elements.clone());
-                let (node, schema, elements) = (s.node.id, schema.clone(), elements.clone());
-                batch.push((taken, ChunkJob { node, schema, codec, extents, elements }));
+                bytes += data.heap_bytes();
+                let (codec, extents) = (codecs.of(schema, config)?, cells.extents(coords));
+                batch.push((
+                    taken,
+                    ChunkJob { node: s.node.id, schema: schema.clone(), codec, extents, data },
+                ));
                 if bytes >= enough {
                     last = Some((path.clone(), coords.clone()));
                     break 'nodes;
@@ -220,6 +272,7 @@ impl ArrayFile {
     /// Writes the next batch that is encoded.
     async fn write_ahead(&self, spill: &mut Spill) -> Result<()> {
         let Some(encoded) = spill.pipeline.next().await else { return Ok(()) };
+        self.note_encoding(spill);
         let (taken, encoded) = encoded?;
         let open = match &spill.object {
             Some(object) => object.is_open().await,
@@ -292,7 +345,9 @@ impl ArrayFile {
             }
         }
         spill.cursor = None;
-        Ok(std::mem::replace(&mut spill.pipeline, Pipeline::new(&self.inner.config)))
+        let ahead = std::mem::replace(&mut spill.pipeline, Pipeline::new(&self.inner.config));
+        self.note_encoding(&spill);
+        Ok(ahead)
     }
 
     /// The sink of what was written ahead, to be gone on with: a detached layer can hold its blocks itself. All that was under way is
@@ -306,6 +361,7 @@ impl ArrayFile {
         }
         spill.pipeline = Pipeline::new(&self.inner.config);
         spill.cursor = None;
+        self.note_encoding(&spill);
         let Some(object) = spill.object.take() else { return Ok(None) };
         let mut state = object.state.lock().await;
         Ok(SpillObject::take(&mut state).ok().map(|sink| (object.path.clone(), *sink)))
@@ -334,6 +390,7 @@ impl ArrayFile {
     pub(crate) async fn discard_spill(&self) {
         let mut spill = self.inner.spill.lock().await;
         *spill = Spill { object: spill.object.take(), ..Spill::new(&self.inner.config) };
+        self.note_encoding(&spill);
         let Some(object) = spill.object.take() else { return };
         let mut state = object.state.lock().await;
         if let Ok(sink) = SpillObject::take(&mut state)

@@ -227,9 +227,33 @@ impl ArrayFile {
         let value = value.into();
         let place = |e: Error| self.in_file(e.in_array(node));
         check_attribute_name(name).and_then(|()| value.check()).map_err(place)?;
+        match self.set_staged(node, name, value) {
+            None => Ok(()),
+            // On the heap: what is rare would make every call large.
+            Some(value) => Box::pin(self.set_any(node, name, value)).await.map_err(place),
+        }
+    }
+
+    /// Sets an attribute of a node that is pending, if that can be done without waiting; else gives the value back.
+    fn set_staged(&self, node: &str, name: &str, value: Value) -> Option<Value> {
+        let Some(_gate) = self.inner.gate.try_write().filter(|_| !self.inner.read_only) else {
+            return Some(value);
+        };
+        let mut state = self.inner.state.lock();
+        match state.pending.nodes.get(node) {
+            Some(Staged::Node(s)) if s.checked => {}
+            _ => return Some(value),
+        }
+        let pending = Arc::make_mut(&mut state.pending);
+        pending.edits += 1;
+        pending.put_attribute(node, name, Some(value));
+        None
+    }
+
+    async fn set_any(&self, node: &str, name: &str, value: Value) -> Result<()> {
         let _gate = self.inner.gate.write().await;
         self.stage(node).await?;
-        self.edit(|p| put_attribute(p, node, name, Some(value))).map_err(place)
+        self.edit(|p| put_attribute(p, node, name, Some(value)))
     }
 
     /// Removes an attribute. Returns whether it was there.
@@ -263,13 +287,21 @@ pub(crate) async fn check_surroundings(view: &View, path: &str) -> Result<()> {
         if let Some(node) = view.node(parent).await?
             && matches!(*node.schema, Schema::Array(_))
         {
-            return Err(Error::invalid(format!("{parent:?} is an array and cannot hold {path:?}")));
+            return Err(inside_of_array(parent, path));
         }
     }
     if view.has_below(path).await? {
-        return Err(Error::new(ErrorKind::AlreadyExists, format!("{path:?} is a group that holds others")));
+        return Err(holds_others(path));
     }
     Ok(())
+}
+
+pub(super) fn inside_of_array(parent: &str, path: &str) -> Error {
+    Error::invalid(format!("{parent:?} is an array and cannot hold {path:?}"))
+}
+
+pub(super) fn holds_others(path: &str) -> Error {
+    Error::new(ErrorKind::AlreadyExists, format!("{path:?} is a group that holds others"))
 }
 
 pub(super) fn exists(path: &str) -> Error {

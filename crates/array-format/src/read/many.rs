@@ -1,0 +1,254 @@
+//! Many whole arrays of one chunk at once: pages and blocks that they share are loaded once, and decoded on all cores.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use array_format_core::block::BlockMeta;
+use array_format_core::checksum::verify;
+use array_format_core::element::ArrayElement;
+use array_format_core::format::nodes::{NodesPage, Single};
+use array_format_core::{Error, Result};
+use bytes::Bytes;
+use ndarray::ArrayD;
+
+use super::scratch::{Scratch, room, with_scratch};
+use super::single::{elements, is_in_place, plain};
+use super::view::View;
+use crate::cache::Cached;
+use crate::index::Version;
+use crate::index::lookup::Places;
+use crate::layer::object::PinnedObject;
+use crate::write::pack::parallel;
+
+/// Decoded bytes of blocks that are brought at once for many arrays.
+const BATCH_BYTES: u64 = 32 << 20;
+/// Arrays that a core takes at once: some blocks that no other task wants.
+const ARRAYS_A_TASK: usize = 512;
+
+/// Arrays that were read, in the order of their paths.
+type Read<T> = Vec<Option<ArrayD<T>>>;
+
+impl View {
+    /// As [`read_single`](Self::read_single), of many arrays.
+    pub(crate) async fn read_singles<T: ArrayElement>(
+        &self,
+        names: &[impl AsRef<str> + Sync],
+    ) -> Result<Read<T>> {
+        if !is_in_place::<T>() {
+            return Ok(names.iter().map(|_| None).collect());
+        }
+        // In the order of the index, so that each page is wanted once.
+        let path = |i: usize| names.get(i).map_or("", AsRef::as_ref);
+        let mut order: Vec<usize> = (0..names.len()).collect();
+        if !self.pending.nodes.is_empty() {
+            order.retain(|i| !self.pending.nodes.contains_key(path(*i)));
+        }
+        if !order.is_sorted_by(|a, b| path(*a) <= path(*b)) {
+            order.sort_by(|a, b| path(*a).cmp(path(*b)));
+        }
+        let paths: Vec<&str> = order.iter().map(|i| path(*i)).collect();
+        let places = self.version.node_places(&paths).await?;
+        let mut read = self.version.read_now(&places)?;
+        self.version.read_rest(&places, &mut read).await?;
+        if order.len() == names.len() && order.is_sorted() {
+            return Ok(read);
+        }
+        let mut all: Read<T> = Vec::new();
+        all.resize_with(names.len(), || None);
+        for (i, array) in order.into_iter().zip(read) {
+            if let Some(place) = all.get_mut(i) {
+                *place = array;
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// The arrays of a stretch of paths whose chunks lie in one block.
+struct Group<'p> {
+    block: &'p Arc<BlockMeta>,
+    /// Which of the stretch.
+    arrays: Vec<(usize, Single<'p>)>,
+}
+
+impl<'p> Group<'p> {
+    /// Whether every byte of the block is asked for.
+    fn is_whole(&self) -> bool {
+        let wanted = self.arrays.iter().fold(0u64, |n, (_, single)| n.saturating_add(single.length));
+        wanted >= self.block.decoded_bytes
+    }
+}
+
+fn groups<'p, T: ArrayElement>(
+    pages: &'p [Arc<NodesPage>],
+    places: &[Option<(usize, usize)>],
+) -> Vec<Group<'p>> {
+    let mut groups: Vec<Group<'p>> = Vec::new();
+    for (i, place) in places.iter().enumerate() {
+        let Some((page, row)) = place else { continue };
+        let Some(single) = pages.get(*page).and_then(|page| plain::<T>(page, *row)) else { continue };
+        match groups.last_mut() {
+            Some(last) if Arc::ptr_eq(last.block, single.block) => last.arrays.push((i, single)),
+            _ => groups.push(Group { block: single.block, arrays: vec![(i, single)] }),
+        }
+    }
+    groups
+}
+
+impl Version {
+    /// Reads arrays whose blocks are in the cache, or in objects that are open and can be read without waiting: each thread reads what it
+    /// decodes. Leaves the others.
+    fn read_now<T: ArrayElement>(&self, places: &Places) -> Result<Read<T>> {
+        if !self.objects.reads_now() {
+            return Ok(places.places.iter().map(|_| None).collect());
+        }
+        let tasks: Vec<&[Option<(usize, usize)>]> = places.places.chunks(ARRAYS_A_TASK).collect();
+        let read = parallel(&tasks, |task| self.read_task(&places.pages, task))?;
+        Ok(read.into_iter().flatten().collect())
+    }
+
+    fn read_task<T: ArrayElement>(
+        &self,
+        pages: &[Arc<NodesPage>],
+        places: &[Option<(usize, usize)>],
+    ) -> Result<Read<T>> {
+        let mut read: Read<T> = Vec::with_capacity(places.len());
+        read.resize_with(places.len(), || None);
+        let groups = groups::<T>(pages, places);
+        let mut object: Option<PinnedObject> = None;
+        let mut last = None;
+        with_scratch(|scratch| {
+            for group in &groups {
+                let id = group.block.id.object;
+                if last != Some(id) {
+                    object = self.objects.opened(&self.entry(id)?.write_id).filter(PinnedObject::reads_now);
+                    last = Some(id);
+                }
+                let Some(object) = &object else { continue };
+                self.check_inside(id, group.block.offset..group.block.end())?;
+                self.read_group(object, group, scratch, &mut read)
+                    .map_err(|e| self.at_block(e, group.block))?;
+            }
+            Ok(read)
+        })
+    }
+
+    fn read_group<T: ArrayElement>(
+        &self,
+        object: &PinnedObject,
+        group: &Group<'_>,
+        scratch: &mut Scratch,
+        read: &mut Read<T>,
+    ) -> Result<()> {
+        let key = self.block_key(group.block)?;
+        let range = group.block.offset..group.block.end();
+        let Scratch { stored, raw } = scratch;
+        let kept = match self.config.cache.get(&key) {
+            Some(Cached::Block(bytes)) => {
+                self.objects.counting.hit();
+                Some(bytes)
+            }
+            // What is used as a whole is not kept: the disk gives it back as fast, and the cache is for what is not.
+            _ if group.is_whole() => None,
+            _ => Some(self.config.cache.get_or_decode(&key, || {
+                object.read_now(range.clone(), stored)?;
+                self.decode_block(group.block, stored)
+            })?),
+        };
+        let decoded = match &kept {
+            Some(bytes) => &bytes[..],
+            None => {
+                object.read_now(range, stored)?;
+                self.decode_block_to(group.block, stored, raw)?
+            }
+        };
+        for (i, single) in &group.arrays {
+            if let Some(place) = read.get_mut(*i) {
+                *place = elements(single, decoded)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the others: all blocks are asked for at once.
+    async fn read_rest<T: ArrayElement>(&self, places: &Places, read: &mut Read<T>) -> Result<()> {
+        let mut batch = Batch::default();
+        for (i, place) in places.places.iter().enumerate() {
+            let Some((page, row)) = place else { continue };
+            if read.get(i).is_none_or(Option::is_some) {
+                continue;
+            }
+            let Some(single) = places.pages.get(*page).and_then(|page| plain::<T>(page, *row)) else {
+                continue;
+            };
+            let block = batch.block(single.block);
+            batch.found.push((i, single, block));
+            if batch.bytes >= BATCH_BYTES {
+                self.put_batch(std::mem::take(&mut batch), read).await?;
+            }
+        }
+        self.put_batch(batch, read).await
+    }
+
+    async fn put_batch<T: ArrayElement>(&self, batch: Batch<'_>, read: &mut Read<T>) -> Result<()> {
+        if batch.found.is_empty() {
+            return Ok(());
+        }
+        let loaded = self.blocks(&batch.blocks).await?;
+        let blocks: Vec<Option<&Bytes>> = batch.blocks.iter().map(|b| loaded.get(b)).collect();
+        let tasks: Vec<_> = batch.found.chunks(ARRAYS_A_TASK).collect();
+        let arrays = parallel(&tasks, |task| {
+            let one = |(_, single, block): &(usize, Single<'_>, usize)| {
+                let block = blocks.get(*block).copied().flatten();
+                let block = block.ok_or_else(|| Error::corrupt("a block was not loaded"))?;
+                elements(single, block).map_err(|e| self.at_block(e, single.block))
+            };
+            task.iter().map(one).collect::<Result<Vec<_>>>()
+        })?;
+        for ((i, ..), array) in batch.found.iter().zip(arrays.into_iter().flatten()) {
+            if let Some(place) = read.get_mut(*i) {
+                *place = array;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks and decodes an unframed block into memory that is used again.
+    fn decode_block_to<'r>(
+        &self,
+        block: &BlockMeta,
+        stored: &[u8],
+        raw: &'r mut Vec<u8>,
+    ) -> Result<&'r [u8]> {
+        verify(stored, block.checksum, "a block")?;
+        let out = room(raw, self.decoded_len(block)?)?;
+        self.decompress(block, stored, out)?;
+        Ok(out)
+    }
+}
+
+/// Arrays that were found, with their blocks.
+#[derive(Default)]
+struct Batch<'p> {
+    /// Which of the paths, where it is, and which of the blocks.
+    found: Vec<(usize, Single<'p>, usize)>,
+    blocks: Vec<Arc<BlockMeta>>,
+    /// By address: a page has one description of each block.
+    known: HashMap<usize, usize>,
+    bytes: u64,
+}
+
+impl Batch<'_> {
+    fn block(&mut self, block: &Arc<BlockMeta>) -> usize {
+        if self.blocks.last().is_some_and(|b| Arc::ptr_eq(b, block)) {
+            return self.blocks.len() - 1;
+        }
+        let next = self.blocks.len();
+        let i = *self.known.entry(Arc::as_ptr(block).addr()).or_insert(next);
+        if i == next {
+            self.blocks.push(block.clone());
+            self.bytes = self.bytes.saturating_add(block.decoded_bytes);
+        }
+        i
+    }
+}
