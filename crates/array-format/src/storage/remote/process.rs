@@ -113,7 +113,9 @@ mod tests {
 
         let e = ask(&ProcessCredentials::new("echo nobody is signed in >&2; false")).unwrap_err();
         assert!(e.to_string().contains("nobody is signed in"), "{e}");
-        let e = ask(&ProcessCredentials::new("echo '\"hunter2\"'")).unwrap_err();
-        assert!(e.to_string().contains("no credentials") && !format!("{e:?}").contains("\"hunter2"), "{e:?}");
+        let other = folder.path().join("other");
+        std::fs::write(&other, "\"hunter2\"").unwrap();
+        let e = ask(&ProcessCredentials::new(&format!("cat {}", other.display()))).unwrap_err();
+        assert!(e.to_string().contains("no credentials") && !format!("{e:?}").contains("hunter2"), "{e:?}");
     }
 }
