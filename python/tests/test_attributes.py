@@ -143,3 +143,17 @@ def test_replacing_an_array_keeps_its_attributes() -> None:
     file.create_array("a", [1], overwrite=True)
     assert dict(file["a"].attrs) == {}
     file.discard()
+
+
+def test_integers_that_no_type_holds_together_stay_what_they_are(path):
+    with af.open(path, "w") as file:
+        file.attrs["wide"] = [-1, 2**63]
+        assert file.attrs["wide"] == [-1, 2**63]
+
+
+def test_what_the_package_keeps_for_itself_is_not_listed(path):
+    with af.open(path, "w") as file:
+        file["array_format.zarr/key"] = b"kept"
+        file["shown"] = [1]
+        assert list(file) == ["shown"]
+        assert list(file.arrays(recursive=True)) == ["shown"]

@@ -84,6 +84,8 @@ def _list(items: list[Any]) -> tuple[str, Any] | None:
         array = np.asarray(items)
     except (ValueError, OverflowError):
         return None
+    if array.dtype.kind == "f" and isinstance(items[0], int):
+        return None  # no type of integers holds them all, and floats would change them
     return _numbers(array, "list<{}>") if array.dtype.kind in "?biufcMm" else None
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from . import _repr
 from ._array import Array, _objects_of, lengths
 from ._attributes import Attributes
-from ._dtypes import DTYPE_ATTRIBUTE, ElementType, as_array, exact_cast, is_null, of_numpy, of_values
+from ._dtypes import DTYPE_ATTRIBUTE, HIDDEN, ElementType, as_array, exact_cast, is_null, of_numpy, of_values
 from .errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Group(MutableMapping[str, Any]):
         for path in handle.list_groups():
             if path.startswith(start) and path != self._path:
                 found[path[len(start) :].partition("/")[0]] = False
-        return dict(sorted(found.items()))
+        return {name: found[name] for name in sorted(found) if not name.startswith(HIDDEN)}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names())
@@ -112,7 +112,7 @@ class Group(MutableMapping[str, Any]):
         found = {}
         for path, info in self._root._handle.arrays(start):
             name = path[len(start) :]
-            if recursive or "/" not in name:
+            if (recursive or "/" not in name) and not name.startswith(HIDDEN):
                 found[name] = Array(self._root, path, info)
         return found
 

@@ -13,7 +13,7 @@ from xarray.core import indexing
 
 from ._array import Array
 from ._attributes import decode
-from ._dtypes import DTYPE_ATTRIBUTE, ElementType, of_file
+from ._dtypes import DTYPE_ATTRIBUTE, HIDDEN, ElementType, of_file
 from ._file import File
 from ._file import open as open_file
 from ._group import Group
@@ -105,12 +105,17 @@ def group_of(file: File, group: str | None) -> Group:
 def variables(file: File, group: Group, manager: Any) -> dict[str, xr.Variable]:
     """The arrays of a group, without those of groups below it."""
     start = f"{group.path}/" if group.path else ""
-    infos = [(path, info) for path, info in file._handle.arrays(start) if "/" not in path[len(start) :]]
+    infos = [(path, info) for path, info in file._handle.arrays(start) if _is_shown(path[len(start) :])]
     attributes = file._handle.attributes_of([path for path, _ in infos])
     phony: dict[int, str] = {}
     return {
         path[len(start) :]: _variable(path, info, pairs, manager, phony) for (path, info), pairs in zip(infos, attributes, strict=True)
     }
+
+
+def _is_shown(name: str) -> bool:
+    """Whether an array is in the group itself, and not one of the package's own."""
+    return "/" not in name and not name.startswith(HIDDEN)
 
 
 def _variable(path: str, info: tuple, pairs: list, manager: Any, phony: dict[int, str]) -> xr.Variable:

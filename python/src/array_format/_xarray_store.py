@@ -15,6 +15,7 @@ from xarray.coding.strings import CharacterArrayCoder, EncodedStringCoder
 
 from . import _xarray_read as reading
 from ._array import Array
+from ._dtypes import HIDDEN
 from ._file import File
 from ._file import open as open_file
 from ._group import Group
@@ -96,7 +97,7 @@ class ArrayFormatStore(WritableCFDataStore):
         for path in list(found):
             parts = path.strip("/").split("/")
             found.update("/" + "/".join(parts[:i]) for i in range(1, len(parts)))
-        return sorted(found)
+        return sorted(path for path in found if not path.startswith("/" + HIDDEN))
 
     # What xarray asks of a store to read.
 
