@@ -78,7 +78,6 @@ impl Handle {
     /// Grid coordinates, first element, shape, whether the place is known, statistics: of all written chunks, or of those that may hold a value between
     /// two bounds.
     #[pyo3(signature = (name, low=None, high=None))]
-    #[expect(clippy::type_complexity, reason = "a row")]
     fn chunks<'py>(
         &self,
         py: Python<'py>,

@@ -41,7 +41,6 @@ impl Handle {
     }
 
     /// Path, what happened, whether the definition changed, chunks, attributes.
-    #[expect(clippy::type_complexity, reason = "a row")]
     fn diff(
         &self,
         py: Python<'_>,

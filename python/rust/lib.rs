@@ -1,6 +1,12 @@
 //! Bindings of the library for the Python package `array_format`: thin, and without the interpreter lock while they work. What users see is made in
 //! Python, in `src/array_format`; this module is private to it.
 
+#![allow(clippy::needless_pass_by_value, reason = "what comes from Python comes by value")]
+#![allow(
+    clippy::type_complexity,
+    reason = "what goes to Python are tuples, which src/array_format/_core.pyi describes"
+)]
+
 mod columns;
 mod data;
 mod errors;

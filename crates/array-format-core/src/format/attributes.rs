@@ -58,7 +58,7 @@ fn dictionary<'a>(rows: &[AttributeRef<'a>]) -> (Interner<&'a Value>, Vec<u64>) 
     let mut remembered: Vec<Option<(*const Value, u64)>> = vec![None; slots];
     let mut index_of = |value: &'a Value| {
         let address = std::ptr::from_ref(value);
-        let slot = (address.addr() / 16 ^ address.addr() / (16 * REMEMBERED)) % REMEMBERED;
+        let slot = ((address.addr() / 16) ^ (address.addr() / (16 * REMEMBERED))) % REMEMBERED;
         match remembered.get(slot).copied().flatten() {
             Some((known, index)) if known == address => index,
             _ => {

@@ -453,11 +453,12 @@ impl Version {
                     if let (Some(mask), Some(validity)) = (mask, &mut target.validity) {
                         plan.copy_bytes(&chunk::unpack_mask(mask, piece.elements)?, 0, validity, 1)?;
                     }
-                    if chunk::is_plain(schema) && values.len() == piece.elements * size {
+                    let bytes = piece.elements.saturating_mul(size);
+                    if chunk::is_plain(schema) && values.len() == bytes {
                         return plan.copy_bytes(values, 0, target.values, size);
                     }
-                    check_earned(values.len() as u64, (piece.elements as u64).saturating_mul(size as u64))?;
-                    let mut raw = zeroed(piece.elements * size)?;
+                    check_earned(values.len() as u64, bytes as u64)?;
+                    let mut raw = zeroed(bytes)?;
                     chunk::decode_fixed(schema, values, &mut raw)?;
                     plan.copy_bytes(&raw, 0, target.values, size)
                 };

@@ -67,7 +67,7 @@ impl Version {
                     .get(number)
                     .and_then(|w| Some((w, targets.get(w.slab)?)))
                     .ok_or_else(|| Error::corrupt("a block came that nobody wanted"))?;
-                self.put_whole(schema, whole, bytes, shape, target)
+                self.put_whole(schema, whole, &bytes, shape, target)
             };
             match ready.len() {
                 1 => ready.into_iter().try_for_each(put)?,
@@ -106,14 +106,14 @@ impl Version {
         &self,
         schema: &ArraySchema,
         whole: &Whole,
-        bytes: Bytes,
+        bytes: &Bytes,
         shape: &[u64],
         target: &Mutex<&mut Target<'_>>,
     ) -> Result<()> {
         let Whole { piece, needed, .. } = whole;
         let ChunkSource::Stored(chunk) = &piece.source else { return Ok(()) };
         let put = || {
-            let table = frames::table(schema, piece.elements, &chunk.block, &bytes)?;
+            let table = frames::table(schema, piece.elements, &chunk.block, bytes)?;
             let stored = Stored::Fetched(table, vec![(0, bytes.clone())]);
             let plan = piece.overlap.to_region(shape);
             let frames = Frames { schema, block: &chunk.block, piece, needed };

@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
@@ -11,10 +12,10 @@ use array_format_core::format::constants::MAX_RANK;
 static ORIGIN: [u64; MAX_RANK] = [0; MAX_RANK];
 
 /// Grid coordinates of a chunk; compares like the slice of them.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Coords(Form);
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 enum Form {
     /// As many zeros.
     Origin(u8),
@@ -28,6 +29,13 @@ impl Coords {
             Ok(small) if rank <= MAX_RANK => Self(Form::Origin(small)),
             _ => Self(Form::At(vec![0; rank].into())),
         }
+    }
+}
+
+/// As the numbers that they are: messages name chunks by them.
+impl fmt::Debug for Coords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
     }
 }
 

@@ -14,11 +14,14 @@ use serde::Deserialize;
 /// Credentials are asked for anew so long before they expire.
 const EARLY: TimeDelta = TimeDelta::minutes(5);
 
+/// What a program said, and until when it holds.
+type Known = (Arc<AwsCredential>, Option<DateTime<Utc>>);
+
 /// Runs the program when there are none, or old ones.
 #[derive(Debug)]
 pub(super) struct ProcessCredentials {
     command: String,
-    known: Mutex<Option<(Arc<AwsCredential>, Option<DateTime<Utc>>)>>,
+    known: Mutex<Option<Known>>,
 }
 
 /// What such programs print.
