@@ -37,11 +37,11 @@ package() { # the Python package, as it is installed, and its example
 }
 
 servers() { # object stores and web servers on the loopback
-  # Of the others, those that do again on servers what they do on disk.
+  # Of the others, those that do again on servers what they do on disk. Of the whole workspace, so that what is built serves the stage `tests` too.
   scripts/servers.sh bash -euo pipefail -c '
-    (cd python && ../.venv/bin/python -m pytest tests/test_s3.py)
-    cargo test --locked -p array-format -p array-format-cli --test servers --test stores
-    cargo test --locked -p array-format -p array-format-torture --test never --test torture -- helps_to_keep lost_on
+    scripts/python-package.sh bash -c "cd python && python -m pytest tests/test_s3.py"
+    cargo test --locked --workspace --test servers --test stores
+    cargo test --locked --workspace --test never --test torture -- helps_to_keep lost_on
   '
 }
 
