@@ -39,7 +39,7 @@ def test_datasets_on_a_store(url, options):
     assert dataset().array_format.save(url, options=options) == 1
     later = dataset().assign_coords(time=np.arange(4, 8))
     assert later.array_format.save(url, append_dim="time", options=options) == 2
-    with xr.open_dataset(url, options=options, chunks={}) as found:
+    with xr.open_dataset(url, engine="array_format", options=options, chunks={}) as found:
         assert found.sizes["time"] == 8
         xr.testing.assert_identical(found.isel(time=slice(0, 4)).load(), dataset())
     with af.open(url, "r+", options=options, deadline=20) as file:
@@ -53,7 +53,7 @@ def test_workers_write_one_version_to_a_store(url, options):
     source["t"] = source["t"].copy(data=da.from_array(source["t"].values, chunks=(1, 6, 8)))
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
         assert source.array_format.save(url, options=options) == 1
-        with xr.open_dataset(url, options=options, chunks={}) as found:
+        with xr.open_dataset(url, engine="array_format", options=options, chunks={}) as found:
             assert float(found["t"].sum()) == float(dataset()["t"].sum())
     with af.open(url, "r+", options=options) as file:
         assert [v.cause for v in file.versions()] == ["create", "commit"]
@@ -72,5 +72,7 @@ def test_requests_are_counted(url, options):
 def test_a_store_that_is_not_there_is_told_in_time(options):
     with pytest.raises(af.UnavailableError):
         af.open("s3://bucket/x.af", options=options | {"endpoint": "http://127.0.0.1:9"}, deadline=1)
+    if options["endpoint"] == SERVERS["MOTO"]:
+        return  # which takes any credentials
     with pytest.raises(af.PermissionDeniedError):
         af.open("s3://bucket/x.af", "w", options=options | {"secret_access_key": "wrong"}, deadline=5)
