@@ -54,8 +54,9 @@ class ArrayFormat:
     def write(self, folder, values, zstd3):
         import array_format
 
+        how = {"codec": "zstd:3", "filters": []} if zstd3 else {}
         with array_format.open(folder / "v.af", "w") as file:
-            file.create_array("v", values, chunks=CHUNK, codec="zstd:3" if zstd3 else None)
+            file.create_array("v", values, chunks=CHUNK, **how)
 
     def open(self, folder):
         import array_format
