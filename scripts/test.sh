@@ -17,17 +17,21 @@ wasm() { scripts/wasm-check.sh; }
 
 instructions() { scripts/instructions.sh; }
 
+# Of the whole workspace, as all that is built for tests: of one package, shared crates have other features and are compiled again.
+built() { cargo build --locked --workspace --bins --examples; }
+
 examples() { # each of them is registered under the name of its file
   local file
+  built
   for file in examples/*.rs; do
     echo "-- $file"
-    cargo run --locked --quiet -p array-format --example "$(basename "$file" .rs)"
+    "$target/debug/examples/$(basename "$file" .rs)"
   done
 }
 
 python() { # the reader written from docs/format.md alone; `af import` against netCDF4-python
   scripts/python-env.sh
-  cargo build --locked -p array-format-cli
+  built
   AF="$target/debug/af" .venv/bin/python -m pytest -q tests/python_reader tests/roundtrip
 }
 
@@ -37,7 +41,7 @@ package() { # the Python package, as it is installed, and its example
 }
 
 servers() { # object stores and web servers on the loopback
-  # Of the others, those that do again on servers what they do on disk. Of the whole workspace, so that what is built serves the stage `tests` too.
+  # Of the others, those that do again on servers what they do on disk.
   scripts/servers.sh bash -euo pipefail -c '
     scripts/python-package.sh bash -c "cd python && python -m pytest tests/test_s3.py"
     cargo test --locked --workspace --test servers --test stores

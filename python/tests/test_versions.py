@@ -149,6 +149,8 @@ def test_diff(path: str) -> None:
     one = file.diff(1, 2)
     assert one["a"] == af.Change("modified", False, [(1,)], [])
     assert set(one) == {"", "a"}
+    # The root is always there: its first attribute does not add it.
+    assert one[""] == af.Change("modified", False, [], ["title"])
     two = file.diff(2)
     assert two["a"].kind == "removed" and two["g/b"].kind == "added"
     back = file.diff(3, 2)

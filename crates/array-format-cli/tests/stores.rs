@@ -82,6 +82,7 @@ fn every_command_takes_a_url_where_it_takes_a_path() {
         assert!(ok(&["ls", &url]).contains(theta), "{server}");
         let e = said(&environment, 1, &["ls", &format!("{folder}/nothing.af")]);
         assert!(e.contains("nothing.af") && e.contains("it is not there"), "{server}: {e}");
+        assert_eq!(e.lines().count(), 1, "{server}: {e}");
         let e = said(&environment, 1, &["ls", &folder]);
         assert!(e.contains("is a folder"), "{server}: {e}");
     }

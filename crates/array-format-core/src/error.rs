@@ -205,8 +205,14 @@ impl fmt::Display for Error {
         if !place.is_empty() {
             write!(f, " ({})", place.join(", "))?;
         }
+        // Servers answer in documents of many lines; an error is one.
         if let Some(source) = &self.0.source {
-            write!(f, ": {source}")?;
+            let text = source.to_string();
+            let mut separator = ": ";
+            for line in text.lines().map(str::trim).filter(|l| !l.is_empty()) {
+                write!(f, "{separator}{line}")?;
+                separator = " ";
+            }
         }
         Ok(())
     }
@@ -221,5 +227,21 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_ref().map(|s| s.as_ref() as &(dyn std::error::Error + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_one_line_whatever_caused_it() {
+        let answer =
+            std::io::Error::other("status 404: <?xml?>\n<Error>\n  <Code>NoSuchKey</Code>\n\n</Error>\n");
+        let e = Error::new(ErrorKind::NotFound, "cannot open x.af").with_source(answer);
+        assert_eq!(
+            e.to_string(),
+            "cannot open x.af: status 404: <?xml?> <Error> <Code>NoSuchKey</Code> </Error>"
+        );
     }
 }

@@ -28,6 +28,17 @@ pub struct ArraySchema {
     pub codec: Option<CodecRecord>,
 }
 
+/// Checks the name of a dimension.
+///
+/// # Errors
+/// `InvalidArgument` for one that is too long, or with `/` or NUL.
+pub fn check_dimension(name: &str) -> Result<()> {
+    if name.len() <= MAX_NAME_BYTES && !name.contains(['/', '\0']) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("{name:?} is no dimension name: too long, or with '/' or NUL")))
+}
+
 /// Definition of a group: the dimensions that it declares, as netCDF does.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct GroupSchema {
@@ -79,13 +90,7 @@ impl ArraySchema {
                 self.dimensions.len()
             )));
         }
-        if let Some(name) =
-            self.dimensions.iter().find(|n| n.len() > MAX_NAME_BYTES || n.contains(['/', '\0']))
-        {
-            return Err(Error::invalid(format!(
-                "{name:?} is no dimension name: too long, or with '/' or NUL"
-            )));
-        }
+        self.dimensions.iter().try_for_each(|name| check_dimension(name))?;
         if shape.iter().try_fold(1u64, |n, s| n.checked_mul((*s).max(1))).is_none() {
             return Err(Error::invalid(format!("shape {shape:?} has more than 2^64 elements")));
         }

@@ -16,6 +16,7 @@ use crate::index::scan::KeyRange;
 use crate::layer::head::{layers_of, open_layer, read_root};
 use crate::layer::{names, open_head};
 use crate::snapshot::Snapshot;
+use crate::write::stage::empty_group;
 
 /// A version of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,7 +144,11 @@ fn version_info(f: &Footer, tags: &BTreeMap<String, u64>) -> VersionInfo {
 
 async fn nodes(version: &Version) -> Result<BTreeMap<String, Node>> {
     let rows: Vec<NodeRow> = version.rows(Table::Nodes, KeyRange::all()).await?;
-    Ok(rows.into_iter().filter_map(|r| Some((r.path, r.node?))).collect())
+    let mut nodes: BTreeMap<String, Node> =
+        rows.into_iter().filter_map(|r| Some((r.path, r.node?))).collect();
+    // The root is always there, though it has a row only from its first attribute on.
+    nodes.entry(String::new()).or_insert_with(|| empty_group(0));
+    Ok(nodes)
 }
 
 /// The versions that wrote the chunks of a node: compaction moves chunks and leaves these alone.

@@ -146,6 +146,8 @@ fn wrong_calls_say_what_is_wrong_and_change_nothing() {
         assert_eq!(kind(read, "fixed"), InvalidArgument);
         assert_eq!(kind(f.set_attribute("nope", "a", 1i32).await, "nope"), NotFound);
         assert_eq!(kind(f.set_attribute("s", "", 1i32).await, "attribute"), InvalidArgument);
+        assert_eq!(kind(f.define_dimension("g", "a/b", 4, false).await, "a/b"), InvalidArgument);
+        assert_eq!(kind(f.define_dimension("s", "n", 4, false).await, "\"s\""), InvalidArgument);
         assert_eq!(kind(f.at(77).await, "77"), NotFound);
         let before = f.version();
         // Reading and staging left nothing that counts as a change of content.

@@ -267,7 +267,7 @@ pub(crate) fn no_version(version: u64) -> Error {
 fn missing(head: &Head, layers: &[(u64, u64)]) -> Option<u64> {
     head.footer.objects.iter().find_map(|o| match o.id {
         ObjectId::Layer(n) if n != head.base && n != head.footer.version => {
-            (!layers.contains(&(n, o.object_bytes))).then_some(n)
+            layers.binary_search(&(n, o.object_bytes)).is_err().then_some(n)
         }
         _ => None,
     })

@@ -23,6 +23,7 @@ use rayon::prelude::*;
 
 use super::fetch::{Stretch, slice};
 use super::frames::{self, Frames, Needed, Stored};
+use super::scratch::with_scratch;
 use super::slabs::{self, LEAST_BATCH_BYTES, Piece, Slab, batches, held};
 use super::view::{ChunkSource, FoundArray, View};
 use crate::index::Version;
@@ -42,6 +43,8 @@ pub(super) enum Loaded {
     Unwritten,
     /// The decoded block that holds the chunk.
     Block(ChunkRef, Bytes),
+    /// A block that holds nothing else, as it is stored.
+    Alone(ChunkRef, Bytes),
     Frames(Arc<BlockMeta>, Stored, Needed),
 }
 
@@ -314,9 +317,18 @@ impl Version {
                 _ => None,
             })
         };
-        let mut seen = HashSet::new();
-        let shared: Vec<Arc<BlockMeta>> =
-            stored().map(|s| &s.0.block).filter(|b| b.frame_bytes == 0 && seen.insert(*b)).cloned().collect();
+        let (mut shared, mut alone, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+        for (c, piece) in stored().filter(|s| s.0.block.frame_bytes == 0) {
+            let is_alone = !keeps && piece.is_all_of(c) && self.cached_block(&c.block)?.is_none();
+            match seen.insert(&c.block) {
+                true if is_alone => alone.push(&c.block),
+                true => shared.push(c.block.clone()),
+                false => {}
+            }
+        }
+        let stretches: Vec<Stretch> = alone.iter().map(|b| Stretch::of(b)).collect();
+        let mut alone: HashMap<&Arc<BlockMeta>, Bytes> =
+            alone.into_iter().zip(self.fetch(&stretches).await?).collect();
         let blocks = if shared.is_empty() { HashMap::new() } else { self.blocks(&shared).await? };
         let frames = self
             .load_frames(schema, &stored().filter(|s| s.0.block.frame_bytes > 0).collect::<Vec<_>>(), keeps)
@@ -327,13 +339,14 @@ impl Version {
                 Ok(match &p.source {
                     ChunkSource::Staged(e) => Loaded::Staged(e.clone()),
                     ChunkSource::Unwritten | ChunkSource::Elsewhere(_) => Loaded::Unwritten,
-                    ChunkSource::Stored(c) if c.block.frame_bytes == 0 => {
-                        let bytes = blocks.get(&c.block).cloned();
-                        Loaded::Block(
-                            c.clone(),
-                            bytes.ok_or_else(|| Error::corrupt("a block was not loaded"))?,
-                        )
-                    }
+                    ChunkSource::Stored(c) if c.block.frame_bytes == 0 => match alone.remove(&c.block) {
+                        Some(stored) => Loaded::Alone(c.clone(), stored),
+                        None => {
+                            let bytes = blocks.get(&c.block).cloned();
+                            let bytes = bytes.ok_or_else(|| Error::corrupt("a block was not loaded"))?;
+                            Loaded::Block(c.clone(), bytes)
+                        }
+                    },
                     ChunkSource::Stored(_) => {
                         frames.next().ok_or_else(|| Error::corrupt("a block was not loaded"))?
                     }
@@ -447,29 +460,44 @@ impl Version {
                 Ok(())
             }
             Loaded::Block(chunk, bytes) => {
-                let mut put = || {
-                    let bytes = slice(chunk, bytes)?;
-                    let (values, mask) = chunk::split_mask(schema, piece.elements, bytes)?;
-                    if let (Some(mask), Some(validity)) = (mask, &mut target.validity) {
-                        plan.copy_bytes(&chunk::unpack_mask(mask, piece.elements)?, 0, validity, 1)?;
-                    }
-                    let bytes = piece.elements.saturating_mul(size);
-                    if chunk::is_plain(schema) && values.len() == bytes {
-                        return plan.copy_bytes(values, 0, target.values, size);
-                    }
-                    check_earned(values.len() as u64, bytes as u64)?;
-                    let mut raw = zeroed(bytes)?;
-                    chunk::decode_fixed(schema, values, &mut raw)?;
-                    plan.copy_bytes(&raw, 0, target.values, size)
-                };
-                put().map_err(|e| self.at_block(e, &chunk.block))
+                let put = slice(chunk, bytes).and_then(|b| put_chunk(schema, piece, b, &plan, target));
+                put.map_err(|e| self.at_block(e, &chunk.block))
             }
+            // Decoded into memory that is used again, and not kept: what is read as a whole comes back as fast.
+            Loaded::Alone(chunk, stored) => with_scratch(|scratch| {
+                let decoded = self.decode_block_to(&chunk.block, stored, &mut scratch.raw);
+                decoded.and_then(|b| put_chunk(schema, piece, slice(chunk, b)?, &plan, target))
+            })
+            .map_err(|e| self.at_block(e, &chunk.block)),
             Loaded::Frames(block, stored, needed) => {
                 let frames = Frames { schema, block, piece, needed };
                 frames.put(self, stored, &plan, target).map_err(|e| self.at_block(e, block))
             }
         }
     }
+}
+
+/// Puts a chunk of an unframed block in place.
+fn put_chunk(
+    schema: &ArraySchema,
+    piece: &Piece,
+    bytes: &[u8],
+    plan: &CopyPlan,
+    target: &mut Target<'_>,
+) -> Result<()> {
+    let size = schema.dtype.fixed_size_bytes().unwrap_or(0);
+    let (values, mask) = chunk::split_mask(schema, piece.elements, bytes)?;
+    if let (Some(mask), Some(validity)) = (mask, &mut target.validity) {
+        plan.copy_bytes(&chunk::unpack_mask(mask, piece.elements)?, 0, validity, 1)?;
+    }
+    let bytes = piece.elements.saturating_mul(size);
+    if chunk::is_plain(schema) && values.len() == bytes {
+        return plan.copy_bytes(values, 0, target.values, size);
+    }
+    check_earned(values.len() as u64, bytes as u64)?;
+    let mut raw = zeroed(bytes)?;
+    chunk::decode_fixed(schema, values, &mut raw)?;
+    plan.copy_bytes(&raw, 0, target.values, size)
 }
 
 /// Repeats one element. The chunk itself may be larger than memory: it is not there.

@@ -40,6 +40,13 @@ pub(crate) struct Stretch {
     pub(crate) range: Range<u64>,
 }
 
+impl Stretch {
+    /// All of a block.
+    pub(super) fn of(block: &BlockMeta) -> Self {
+        Self { object: block.id.object, range: block.offset..block.end() }
+    }
+}
+
 /// Merges neighbours; pure.
 pub(crate) fn coalesce(mut wanted: Vec<Stretch>) -> Vec<Stretch> {
     wanted.sort_by_key(|w| (w.object, w.range.start, w.range.end));
@@ -124,6 +131,19 @@ impl Version {
         decode().map_err(|e| self.at_block(e, block))
     }
 
+    /// Checks and decodes an unframed block into memory that is used again.
+    pub(super) fn decode_block_to<'r>(
+        &self,
+        block: &BlockMeta,
+        stored: &[u8],
+        raw: &'r mut Vec<u8>,
+    ) -> Result<&'r [u8]> {
+        verify(stored, block.checksum, "a block")?;
+        let out = room(raw, self.decoded_len(block)?)?;
+        self.decompress(block, stored, out)?;
+        Ok(out)
+    }
+
     /// The decoded bytes of an unframed block, if it may have so many.
     pub(super) fn decoded_len(&self, block: &BlockMeta) -> Result<usize> {
         if block.decoded_bytes > MAX_BLOCK_BYTES {
@@ -163,13 +183,21 @@ impl Version {
         decode().map_err(at)
     }
 
+    /// The decoded bytes of an unframed block, if the cache has them.
+    pub(super) fn cached_block(&self, block: &BlockMeta) -> Result<Option<Bytes>> {
+        match self.config.cache.get(&self.block_key(block)?) {
+            Some(Cached::Block(bytes)) => Ok(Some(bytes)),
+            _ => Ok(None),
+        }
+    }
+
     /// The decoded bytes of an unframed block, from the cache or its layer. Concurrent readers of it wait for each other.
     pub(crate) async fn block(&self, block: &Arc<BlockMeta>) -> Result<Bytes> {
-        let key = self.block_key(block)?;
-        if let Some(Cached::Block(bytes)) = self.config.cache.get(&key) {
+        if let Some(bytes) = self.cached_block(block)? {
             self.objects.counting.hit();
             return Ok(bytes);
         }
+        let key = self.block_key(block)?;
         let load = async {
             let stored = self.read(block.id.object, block.offset..block.end()).await;
             let stored = stored.map_err(|e| self.at_block(e, block))?;
@@ -186,21 +214,19 @@ impl Version {
         let mut found = HashMap::new();
         let mut missing: Vec<&Arc<BlockMeta>> = Vec::new();
         for block in wanted {
-            let key = self.block_key(block)?;
-            match self.config.cache.get(&key) {
-                Some(Cached::Block(bytes)) => {
+            match self.cached_block(block)? {
+                Some(bytes) => {
                     self.objects.counting.hit();
                     found.insert(block.clone(), bytes);
                 }
-                _ => missing.push(block),
+                None => missing.push(block),
             }
         }
         if let [block] = missing[..] {
             found.insert(block.clone(), self.block(block).await?);
             return Ok(found);
         }
-        let stretch = |b: &&Arc<BlockMeta>| Stretch { object: b.id.object, range: b.offset..b.end() };
-        let stored = self.fetch(&missing.iter().map(stretch).collect::<Vec<_>>()).await?;
+        let stored = self.fetch(&missing.iter().map(|b| Stretch::of(b)).collect::<Vec<_>>()).await?;
         let jobs: Vec<(&Arc<BlockMeta>, Bytes)> = missing.into_iter().zip(stored).collect();
         let decoded = parallel(&jobs, |(block, stored)| self.decode_block(block, stored))?;
         for ((block, _), bytes) in jobs.into_iter().zip(decoded) {

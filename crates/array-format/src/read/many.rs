@@ -4,14 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use array_format_core::block::BlockMeta;
-use array_format_core::checksum::verify;
 use array_format_core::element::ArrayElement;
 use array_format_core::format::nodes::{NodesPage, Single};
 use array_format_core::{Error, Result};
 use bytes::Bytes;
 use ndarray::ArrayD;
 
-use super::scratch::{Scratch, room, with_scratch};
+use super::scratch::{Scratch, with_scratch};
 use super::single::{elements, is_in_place, plain};
 use super::view::View;
 use crate::cache::Cached;
@@ -211,19 +210,6 @@ impl Version {
             }
         }
         Ok(())
-    }
-
-    /// Checks and decodes an unframed block into memory that is used again.
-    fn decode_block_to<'r>(
-        &self,
-        block: &BlockMeta,
-        stored: &[u8],
-        raw: &'r mut Vec<u8>,
-    ) -> Result<&'r [u8]> {
-        verify(stored, block.checksum, "a block")?;
-        let out = room(raw, self.decoded_len(block)?)?;
-        self.decompress(block, stored, out)?;
-        Ok(out)
     }
 }
 

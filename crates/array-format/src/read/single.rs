@@ -28,7 +28,7 @@ pub(super) fn plain<T: ArrayElement>(page: &NodesPage, row: usize) -> Option<Sin
 }
 
 /// Blocks from this size on that hold one array are decoded into the result, and not kept: the cache is for what arrays share.
-const LARGE_BYTES: u64 = 32 << 10;
+pub(super) const LARGE_BYTES: u64 = 32 << 10;
 
 /// Memory for the elements of an array, to be read into in place; `None` for types that are not laid out in memory like in files.
 fn room<T: ArrayElement>(single: &Single<'_>) -> Result<Option<Vec<T>>> {

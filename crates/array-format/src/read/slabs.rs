@@ -3,10 +3,12 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use array_format_core::block::ChunkRef;
 use array_format_core::framed::FrameTable;
 use array_format_core::grid::Overlap;
 
 use super::assemble::Target;
+use super::single::LARGE_BYTES;
 use super::view::ChunkSource;
 
 /// Stored bytes that are decoded at once while a large region is read, at most.
@@ -38,6 +40,12 @@ pub(super) struct Piece {
 impl Piece {
     pub(super) fn new(source: ChunkSource, overlap: Overlap, elements: usize) -> Self {
         Self { source, overlap, elements, table: None, is_counted: true }
+    }
+
+    /// Whether the piece is all of a chunk that has a block to itself, and worth being decoded straight into the result.
+    pub(super) fn is_all_of(&self, chunk: &ChunkRef) -> bool {
+        let o = &self.overlap;
+        chunk.length >= LARGE_BYTES && chunk.length == chunk.block.decoded_bytes && o.count == o.cell
     }
 
     /// Whether no frame holds elements of both the rows before `row` and those from it on. All axes before `axis` have one index.

@@ -170,52 +170,68 @@ impl Storage for LocalStorage {
     }
 }
 
-/// Passes over a folder until two in a row are equal.
+/// Passes over a folder until two in a row find the same names.
 const LIST_PASSES: usize = 1000;
 
 impl LocalStorage {
     fn list_until_still(&self, folder: &str, after: &str) -> Result<Vec<ListEntry>> {
+        let place = self.root.join(check_folder(folder)?);
+        let failed = |e| io_error("list", &self.describe(folder), e);
         // A folder is read in no order, so that one pass can miss both what goes and what has come for it.
-        let mut last = self.list_once(folder, after)?;
+        let mut last = names_in(&place, after).map_err(failed)?;
         for _ in 0..LIST_PASSES {
-            let next = self.list_once(folder, after)?;
-            if next == last {
-                return Ok(next);
+            let next = names_in(&place, after).map_err(failed)?;
+            if next == last
+                && let Some(entries) = describe_all(&place, &next).map_err(failed)?
+            {
+                return Ok(entries);
             }
             last = next;
         }
         let sentence = format!("{} changes faster than it can be listed; try again", self.describe(folder));
         Err(Error::new(ErrorKind::Unavailable, sentence))
     }
+}
 
-    /// One pass. Files whose names are not above `after` are not looked at.
-    fn list_once(&self, folder: &str, after: &str) -> Result<Vec<ListEntry>> {
-        let place = self.root.join(check_folder(folder)?);
-        let failed = |e| io_error("list", &self.describe(folder), e);
-        let children = match fs::read_dir(&place) {
-            Ok(children) => children,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(e) => return Err(failed(e)),
-        };
-        let mut entries = Vec::new();
-        for child in children {
-            let child = child.map_err(failed)?;
-            // A name that is not Unicode cannot be asked for, so it is not ours.
-            let Ok(name) = child.file_name().into_string() else { continue };
-            if name.as_str() <= after || temp::is_temp(&name) {
-                continue;
-            }
-            match fs::metadata(child.path()) {
-                Ok(m) if m.is_file() => entries.push(ListEntry { name, size: m.len(), tag: sys::tag(&m) }),
-                Ok(_) => {}
-                // Deleted since its name was read, or a link into nowhere.
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => return Err(failed(e)),
-            }
+/// The names in a folder, sorted; one that is not there has none. What is not above `after` is left out.
+fn names_in(folder: &Path, after: &str) -> io::Result<Vec<String>> {
+    let children = match fs::read_dir(folder) {
+        Ok(children) => children,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(e),
+    };
+    let mut names = Vec::new();
+    for child in children {
+        // A name that is not Unicode cannot be asked for, so it is not ours.
+        let Ok(name) = child?.file_name().into_string() else { continue };
+        if name.as_str() > after && !temp::is_temp(&name) {
+            names.push(name);
         }
-        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Ok(entries)
     }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// The files of these names; `None` if one is gone.
+fn describe_all(folder: &Path, names: &[String]) -> io::Result<Option<Vec<ListEntry>>> {
+    let mut entries = Vec::with_capacity(names.len());
+    for name in names {
+        let path = folder.join(name);
+        match fs::metadata(&path) {
+            Ok(m) if m.is_file() => {
+                entries.push(ListEntry { name: name.clone(), size: m.len(), tag: sys::tag(&m) });
+            }
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => match fs::symlink_metadata(&path) {
+                // A link into nowhere.
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(e) => return Err(e),
+            },
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(Some(entries))
 }
 
 #[cfg(test)]

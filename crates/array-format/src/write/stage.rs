@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use array_format_core::format::nodes::{KeySet, Node};
-use array_format_core::schema::{GroupSchema, Schema, check_attribute_name, check_path};
+use array_format_core::schema::{GroupSchema, Schema, check_attribute_name, check_dimension, check_path};
 use array_format_core::value::Value;
 use array_format_core::{Error, ErrorKind, Result};
 
@@ -68,7 +68,7 @@ impl ArrayFile {
     /// changes it. Arrays are not bound by it.
     ///
     /// # Errors
-    /// `NotFound` if there is no such group.
+    /// `NotFound` if there is no such group, `InvalidArgument` for an array or a bad name.
     pub async fn define_dimension(
         &mut self,
         group: &str,
@@ -76,6 +76,7 @@ impl ArrayFile {
         length: u64,
         unlimited: bool,
     ) -> Result<()> {
+        check_dimension(name).map_err(|e| self.in_file(e.in_array(group)))?;
         let _gate = self.inner.gate.write().await;
         let not_a_group = || Error::invalid("this is an array, not a group").in_array(group);
         if self.view().node(group).await?.is_some_and(|n| matches!(*n.schema, Schema::Array(_))) {
@@ -312,7 +313,7 @@ pub(super) fn exists(path: &str) -> Error {
     .in_array(path)
 }
 
-fn empty_group(id: u64) -> Node {
+pub(crate) fn empty_group(id: u64) -> Node {
     let schema = Arc::new(Schema::Group(GroupSchema::default()));
     Node { id, schema, shape: Vec::new(), keys: KeySet::default(), chunk: None }
 }
