@@ -107,6 +107,11 @@ pub trait OpenProfiles {
         names.iter().map(|n| self.read(n)).collect()
     }
 
+    /// The values of many, one behind the other.
+    fn read_ragged(&self, names: &[String]) -> Result<Vec<f32>> {
+        Ok(self.read_batch(names)?.concat())
+    }
+
     /// How many arrays have an attribute `cycle` of 7.
     fn count_cycle_7(&self) -> Result<usize> {
         bail!("not possible")

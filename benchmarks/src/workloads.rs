@@ -297,7 +297,11 @@ fn profiles(peer: &dyn Peer, phase: &str, c: &Context) -> Result<Vec<Step>> {
                     .map(|b| Ok(open.read_batch(b)?.iter().map(Vec::len).sum::<usize>()))
                     .sum::<Result<usize>>()
             })?;
-            ensure!(singles == batches, "{singles} and {batches} elements");
+            let open = peer.open_profiles(&c.dir)?;
+            let ragged = timed(&mut steps, "all, in batches one behind the other", || {
+                names.chunks(10_000).map(|b| Ok(open.read_ragged(b)?.len())).sum::<Result<usize>>()
+            })?;
+            ensure!(singles == batches && batches == ragged, "{singles}, {batches}, {ragged} elements");
         }
         "attribute" => {
             let found =
@@ -420,9 +424,9 @@ pub fn limits(workload: &str, phase: &str, c: &Context) -> Result<Vec<Step>> {
         let stored = limit::compress_numbers(&blocks)?;
         let raw = profiles.all().len();
         drop(profiles);
-        timed(&mut steps, "all, in batches of 10,000", || {
-            Ok(std::hint::black_box(limit::decompress_numbers(&stored, raw)?))
-        })?;
+        for name in ["all, in batches of 10,000", "all, in batches one behind the other"] {
+            timed(&mut steps, name, || Ok(std::hint::black_box(limit::decompress_numbers(&stored, raw)?)))?;
+        }
         return Ok(steps);
     }
     let (volume, how) = match workload {

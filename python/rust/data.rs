@@ -1,8 +1,7 @@
 //! Elements: straight between files and the memory of numpy, or as lists of texts and bytes.
 
-use array_format::{
-    ArrayElement, DType, Elements, Error, ErrorKind, Result, Scalar, Values, Variable, element::ScalarElement,
-};
+use array_format::{ArrayElement, DType, Elements, Error, ErrorKind, Result, Scalar, Values, Variable};
+use numpy::ndarray::Dimension;
 use numpy::{PyArray1, PyReadonlyArray1, PyReadwriteArray1, PyReadwriteArrayDyn};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -123,14 +122,26 @@ impl Handle {
         })
     }
 
-    /// Many whole arrays of numbers of one type: their shapes, and all bytes, one array after the other.
-    fn read_many<'py>(
-        &self,
-        py: Python<'py>,
-        names: Vec<String>,
-    ) -> PyResult<(Vec<Vec<usize>>, Bound<'py, PyArray1<u8>>)> {
-        let many = wait(py, self.many(&names))?;
-        Ok((many.shapes, PyArray1::from_vec(py, many.bytes)))
+    /// Many whole arrays of numbers of one type: their shapes, and all numbers (or their bytes), one array after the other.
+    fn read_many<'py>(&self, py: Python<'py>, names: Vec<String>) -> PyResult<Many<'py>> {
+        let Some(first) = names.first() else {
+            return Ok((Vec::new(), PyArray1::<u8>::zeros(py, 0, false).into_any()));
+        };
+        let DType::Scalar(item) = wait(py, self.file.array(first))?.schema.dtype else {
+            let e = Error::new(ErrorKind::InvalidArgument, "arrays of numbers can be read together");
+            return Err(raised(&e));
+        };
+        // Those that many small arrays are of; the code for each of them takes as long to compile as all the rest.
+        match item {
+            Scalar::F32 => self.ragged::<f32>(py, &names),
+            Scalar::F64 => self.ragged::<f64>(py, &names),
+            Scalar::I32 => self.ragged::<i32>(py, &names),
+            Scalar::I64 => self.ragged::<i64>(py, &names),
+            other => {
+                let (shapes, bytes) = wait(py, self.one_by_one(&names, other.size_bytes()))?;
+                Ok((shapes, PyArray1::from_vec(py, bytes).into_any()))
+            }
+        }
     }
 
     /// Writes the pending changes to an object of their own, for another process to join.
@@ -159,65 +170,35 @@ fn parse(receipts: &[Vec<u8>]) -> Result<Vec<array_format::Receipt>> {
     receipts.iter().map(|r| array_format::Receipt::from_bytes(r)).collect()
 }
 
-struct Many {
-    shapes: Vec<Vec<usize>>,
-    bytes: Vec<u8>,
-}
+/// Shapes, and an array of one dimension.
+type Many<'py> = (Vec<Vec<usize>>, Bound<'py, PyAny>);
 
 impl Handle {
-    async fn many(&self, names: &[String]) -> Result<Many> {
-        let Some(first) = names.first() else {
-            return Ok(Many { shapes: Vec::new(), bytes: Vec::new() });
-        };
-        let DType::Scalar(item) = self.file.array(first).await?.schema.dtype else {
-            return Err(Error::new(ErrorKind::InvalidArgument, "arrays of numbers can be read together"));
-        };
-        // Those that many small arrays are of; the code for each of them takes as long to compile as all the rest.
-        match item {
-            Scalar::F32 => self.many_of::<f32>(names).await,
-            Scalar::F64 => self.many_of::<f64>(names).await,
-            Scalar::I32 => self.many_of::<i32>(names).await,
-            Scalar::I64 => self.many_of::<i64>(names).await,
-            other => self.one_by_one(names, other.size_bytes()).await,
-        }
+    fn ragged<'py, T: ArrayElement + numpy::Element>(
+        &self,
+        py: Python<'py>,
+        names: &[String],
+    ) -> PyResult<Many<'py>> {
+        let read = wait(py, self.file.read_ragged::<T>(names))?;
+        let shapes = read.shapes().iter().map(|s| s.slice().to_vec()).collect();
+        Ok((shapes, PyArray1::from_vec(py, read.into_values()).into_any()))
     }
 
-    async fn one_by_one(&self, names: &[String], size: usize) -> Result<Many> {
+    async fn one_by_one(&self, names: &[String], size: usize) -> Result<(Vec<Vec<usize>>, Vec<u8>)> {
         let snapshot = self.file.snapshot();
-        let mut many = Many { shapes: Vec::with_capacity(names.len()), bytes: Vec::new() };
+        let (mut shapes, mut all) = (Vec::with_capacity(names.len()), Vec::new());
         for name in names {
             let shape = snapshot.array(name).await?.shape;
             let shape: Vec<usize> = shape.iter().map(|n| usize::try_from(*n).unwrap_or(usize::MAX)).collect();
             let bytes = shape.iter().try_fold(size, |n, extent| n.checked_mul(*extent)).unwrap_or(usize::MAX);
             let no_room = |_| Error::invalid(format!("{bytes} bytes do not fit into memory")).in_array(name);
-            many.bytes.try_reserve(bytes).map_err(no_room)?;
-            let at = many.bytes.len();
-            many.bytes.resize(at + bytes, 0);
-            let place = many.bytes.get_mut(at..).unwrap_or_default();
+            all.try_reserve(bytes).map_err(no_room)?;
+            let at = all.len();
+            all.resize(at + bytes, 0);
+            let place = all.get_mut(at..).unwrap_or_default();
             snapshot.read_bytes(name, vec![], vec![], vec![], place, None).await?;
-            many.shapes.push(shape);
+            shapes.push(shape);
         }
-        Ok(many)
-    }
-
-    async fn many_of<T: ArrayElement + ScalarElement>(&self, names: &[String]) -> Result<Many> {
-        let size = T::SCALAR.size_bytes();
-        let read = self.file().snapshot().read_many::<T>(names, vec![], vec![]).await?;
-        let mut many = Many { shapes: Vec::with_capacity(read.len()), bytes: Vec::new() };
-        many.bytes.reserve_exact(read.iter().map(|a| a.len() * size).sum());
-        for array in &read {
-            many.shapes.push(array.shape().to_vec());
-            match array.as_slice().and_then(<T as ScalarElement>::as_le_bytes) {
-                Some(bytes) => many.bytes.extend_from_slice(bytes),
-                None => {
-                    for value in array {
-                        let at = many.bytes.len();
-                        many.bytes.resize(at + size, 0);
-                        value.put_le(many.bytes.get_mut(at..).unwrap_or_default());
-                    }
-                }
-            }
-        }
-        Ok(many)
+        Ok((shapes, all))
     }
 }

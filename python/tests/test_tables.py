@@ -157,3 +157,22 @@ def test_many_arrays_at_once(file: af.File) -> None:
     with pytest.raises(af.InvalidArgumentError):
         file.read_many("p0")
     file.discard()
+
+
+def test_ragged(file: af.File) -> None:
+    names = [f"p{i}" for i in range(6)]
+    for _ in range(2):  # pending, then committed
+        for some in (names, names[::-1], ["p3", "p3", "p0"], []):
+            values, offsets = file.read_ragged(some)
+            assert len(offsets) == len(some) + 1 and offsets[0] == 0 and offsets[-1] == len(values)
+            for i, name in enumerate(some):
+                assert np.array_equal(values[offsets[i] : offsets[i + 1]], file[name][...].ravel())
+        file.commit()
+    assert file.read_ragged(names)[0].dtype == file["p0"].dtype
+    file["text"] = np.array(["a", "b"])
+    for wrong in ("p0", ["text"], ["p0", "text"]):
+        with pytest.raises(af.InvalidArgumentError):
+            file.read_ragged(wrong)
+    with pytest.raises(af.NotFoundError):
+        file.read_ragged(["p0", "missing"])
+    file.discard()

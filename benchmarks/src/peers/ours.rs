@@ -191,6 +191,10 @@ impl OpenProfiles for OpenP {
         Ok(all.into_iter().map(flat).collect())
     }
 
+    fn read_ragged(&self, names: &[String]) -> Result<Vec<f32>> {
+        Ok(wait(self.snapshot.read_ragged::<f32>(names))?.into_values())
+    }
+
     fn count_cycle_7(&self) -> Result<usize> {
         let cycles = wait(self.snapshot.attribute_column("cycle"))?;
         Ok(cycles.ids_where(|v| *v == Value::from(7i64)).len())

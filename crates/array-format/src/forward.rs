@@ -8,6 +8,7 @@ use ndarray::{ArrayD, ArrayViewMutD};
 
 use crate::columns::{ArrayStatistics, AttributeColumn, ChunkInfo, StatisticsColumn};
 use crate::file::ArrayFile;
+use crate::read::ragged::Ragged;
 use crate::snapshot::{ArrayInfo, Dimension, Regions};
 
 macro_rules! forward {
@@ -40,6 +41,7 @@ forward! {
     read_elements(name: &str, start: Vec<u64>, shape: Vec<u64>, step: Vec<u64>) -> (Vec<u64>, Elements);
     read_bytes(name: &str, start: Vec<u64>, shape: Vec<u64>, step: Vec<u64>, values: &mut [u8], validity: Option<&mut [u8]>) -> ();
     read_many<T>(names: &[String], start: Vec<u64>, shape: Vec<u64>) -> Regions<T>;
+    read_ragged<T>(names: &[String]) -> Ragged<T>;
     attribute(node: &str, name: &str) -> Option<Value>;
     attributes(node: &str) -> Vec<(String, Value)>;
     attribute_column(name: &str) -> AttributeColumn;

@@ -56,6 +56,7 @@ pub use file::{ArrayFile, Counters};
 pub use footer::{Cause, Footer};
 pub use gc::{GcOptions, GcReport};
 pub use history::{Change, Usage, VersionInfo};
+pub use read::ragged::Ragged;
 pub use repair::{Lost, RepairReport};
 pub use snapshot::{ArrayInfo, Dimension, Regions, Snapshot};
 pub use storage::{InMemoryStorage, IntoStorage, LocalStorage, ObjectStoreBackend, Storage};

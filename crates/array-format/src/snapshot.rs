@@ -14,6 +14,7 @@ use array_format_core::{Error, Result};
 use ndarray::{ArrayD, ArrayViewMutD, IxDyn};
 
 use crate::read::View;
+use crate::read::ragged::Ragged;
 use crate::read::view::FoundArray;
 
 /// What can be read of a file at one moment. Later commits, compactions and changes do not show in it.
@@ -328,6 +329,18 @@ impl Snapshot {
             }
         }
         Ok(read.into_iter().flatten().collect())
+    }
+
+    /// Reads many whole arrays one behind the other into memory of one piece. Sorted names of arrays of one chunk are read fastest: their
+    /// blocks are decoded to where the values stay.
+    ///
+    /// # Errors
+    /// As [`read_array`](Self::read_array), for the first array in trouble.
+    pub async fn read_ragged<T: ArrayElement>(&self, names: &[impl AsRef<str> + Sync]) -> Result<Ragged<T>> {
+        if let Some(read) = self.view.read_ragged(names).await? {
+            return Ok(read);
+        }
+        Ok(Ragged::of(&self.read_many(names, vec![], vec![]).await?))
     }
 
     /// An attribute of an array, a group, or the file (`""`); `None` if it has none of that name.

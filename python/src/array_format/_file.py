@@ -16,7 +16,7 @@ import numpy as np
 
 from . import _columns, _core, _repr
 from ._attributes import JSON_PREFIX
-from ._batch import read_many
+from ._batch import read_many, read_ragged
 from ._gate import Gate
 from ._group import Group
 from .errors import AlreadyExistsError, InvalidArgumentError, NotFoundError, PermissionDeniedError
@@ -489,6 +489,25 @@ class File(Group):
         if isinstance(names, str):
             raise InvalidArgumentError(f"one name, {names!r}, where a list of names is wanted", file=self._url)
         return read_many(self, list(names))
+
+    def read_ragged(self, names: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Many whole arrays one behind the other, as CF has contiguous ragged arrays: the fastest way to read all of many.
+
+        Parameters
+        ----------
+        names : iterable of str
+            Arrays of numbers of one type, without nulls. Sorted names are read fastest.
+
+        Returns
+        -------
+        values : numpy.ndarray
+            All elements in one dimension, those of each array in C order.
+        offsets : numpy.ndarray
+            Where each array begins, and where the last one ends: array ``i`` is ``values[offsets[i]:offsets[i + 1]]``.
+        """
+        if isinstance(names, str):
+            raise InvalidArgumentError(f"one name, {names!r}, where a list of names is wanted", file=self._url)
+        return read_ragged(self, list(names))
 
     def attribute_column(self, name: str) -> _columns.Table:
         """One attribute of all arrays and groups that have it: columns ``"name"`` and ``"value"``. Reads no more than that."""

@@ -13,7 +13,6 @@ use ndarray::ArrayD;
 use super::scratch::{Scratch, with_scratch};
 use super::single::{elements, is_in_place, plain};
 use super::view::View;
-use crate::cache::Cached;
 use crate::index::Version;
 use crate::index::lookup::Places;
 use crate::layer::object::PinnedObject;
@@ -22,7 +21,7 @@ use crate::write::pack::parallel;
 /// Decoded bytes of blocks that are brought at once for many arrays.
 const BATCH_BYTES: u64 = 32 << 20;
 /// Arrays that a core takes at once: some blocks that no other task wants.
-const ARRAYS_A_TASK: usize = 512;
+pub(super) const ARRAYS_A_TASK: usize = 512;
 
 /// Arrays that were read, in the order of their paths.
 type Read<T> = Vec<Option<ArrayD<T>>>;
@@ -139,34 +138,44 @@ impl Version {
         scratch: &mut Scratch,
         read: &mut Read<T>,
     ) -> Result<()> {
-        let key = self.block_key(group.block)?;
-        let range = group.block.offset..group.block.end();
+        self.with_block(object, group.block, group.is_whole(), scratch, |decoded| {
+            for (i, single) in &group.arrays {
+                if let Some(place) = read.get_mut(*i) {
+                    *place = elements(single, decoded)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// `f` of the decoded bytes of an unframed block, from the cache or an object that can be read without waiting.
+    pub(super) fn with_block<R>(
+        &self,
+        object: &PinnedObject,
+        block: &BlockMeta,
+        is_whole: bool,
+        scratch: &mut Scratch,
+        f: impl FnOnce(&[u8]) -> Result<R>,
+    ) -> Result<R> {
+        let range = block.offset..block.end();
         let Scratch { stored, raw } = scratch;
-        let kept = match self.config.cache.get(&key) {
-            Some(Cached::Block(bytes)) => {
+        let kept = match self.cached_block(block)? {
+            Some(bytes) => {
                 self.objects.counting.hit();
                 Some(bytes)
             }
             // What is used as a whole is not kept: the disk gives it back as fast, and the cache is for what is not.
-            _ if group.is_whole() => None,
-            _ => Some(self.config.cache.get_or_decode(&key, || {
+            None if is_whole => None,
+            None => Some(self.config.cache.get_or_decode(&self.block_key(block)?, || {
                 object.read_now(range.clone(), stored)?;
-                self.decode_block(group.block, stored)
+                self.decode_block(block, stored)
             })?),
         };
-        let decoded = match &kept {
-            Some(bytes) => &bytes[..],
-            None => {
-                object.read_now(range, stored)?;
-                self.decode_block_to(group.block, stored, raw)?
-            }
-        };
-        for (i, single) in &group.arrays {
-            if let Some(place) = read.get_mut(*i) {
-                *place = elements(single, decoded)?;
-            }
+        if let Some(bytes) = &kept {
+            return f(bytes);
         }
-        Ok(())
+        object.read_now(range, stored)?;
+        f(self.decode_block_to(block, stored, raw)?)
     }
 
     /// Reads the others: all blocks are asked for at once.

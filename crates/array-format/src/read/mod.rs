@@ -5,6 +5,7 @@ pub(crate) mod assemble;
 pub(crate) mod fetch;
 mod frames;
 mod many;
+pub(crate) mod ragged;
 mod scratch;
 mod single;
 mod slabs;

@@ -44,11 +44,15 @@ fn room<T: ArrayElement>(single: &Single<'_>) -> Result<Option<Vec<T>>> {
     Ok(T::zeros(n).filter(|v| v.len() == n))
 }
 
-fn array_of<T>(single: &Single<'_>, values: Vec<T>) -> Result<ArrayD<T>> {
+/// Extents, without an allocation for the ranks that are usual.
+pub(super) fn shape_of(single: &Single<'_>) -> IxDyn {
     let mut dims = [0; MAX_RANK];
     dims.iter_mut().zip(single.shape).for_each(|(to, n)| *to = *n as usize);
-    let dims = dims.get(..single.shape.len()).unwrap_or_default();
-    ArrayD::from_shape_vec(IxDyn(dims), values).map_err(|e| Error::corrupt(e.to_string()))
+    IxDyn(dims.get(..single.shape.len()).unwrap_or_default())
+}
+
+fn array_of<T>(single: &Single<'_>, values: Vec<T>) -> Result<ArrayD<T>> {
+    ArrayD::from_shape_vec(shape_of(single), values).map_err(|e| Error::corrupt(e.to_string()))
 }
 
 /// The elements of an array from its decoded block.

@@ -178,15 +178,17 @@ impl LocalStorage {
         let place = self.root.join(check_folder(folder)?);
         let failed = |e| io_error("list", &self.describe(folder), e);
         // A folder is read in no order, so that one pass can miss both what goes and what has come for it.
-        let mut last = names_in(&place, after).map_err(failed)?;
+        let mut names = names_in(&place, after).map_err(failed)?;
         for _ in 0..LIST_PASSES {
-            let next = names_in(&place, after).map_err(failed)?;
-            if next == last
-                && let Some(entries) = describe_all(&place, &next).map_err(failed)?
+            // Looked at between the passes: whatever was there before a file that is another by now is found by the second one.
+            let entries = describe_all(&place, &names).map_err(failed)?;
+            let again = names_in(&place, after).map_err(failed)?;
+            if again == names
+                && let Some(entries) = entries
             {
                 return Ok(entries);
             }
-            last = next;
+            names = again;
         }
         let sentence = format!("{} changes faster than it can be listed; try again", self.describe(folder));
         Err(Error::new(ErrorKind::Unavailable, sentence))

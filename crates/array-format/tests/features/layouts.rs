@@ -212,6 +212,10 @@ fn check_ways<T: ArrayElement + PartialEq + Debug + Default>(make: impl Fn(u64) 
         let many = wait(file.read_many::<T>(&names, start, dense_count)).unwrap();
         assert!(many.len() == names.len() && many.iter().all(|read| *read == wanted_dense));
     }
+    let names = LAYOUTS.map(|l| l.0.to_owned());
+    let ragged = wait(file.read_ragged::<T>(&names)).unwrap();
+    assert_eq!((ragged.len(), ragged.offsets()[names.len()]), (names.len(), names.len() * all.len()));
+    assert!((0..names.len()).all(|i| ragged.get(i).unwrap() == all));
 }
 
 fn text(n: u64) -> String {

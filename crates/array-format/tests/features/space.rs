@@ -37,8 +37,27 @@ fn many_arrays_live_in_one_object() {
         let names: Vec<String> = (0..600).map(name).collect();
         let all = file.read_many::<f32>(&names, vec![4], vec![1]).await.unwrap();
         assert!(all.iter().enumerate().all(|(i, v)| v.as_slice() == Some(&[(i * 5 + 4) as f32])));
+        check_ragged(&file, &names).await;
         assert_whole(&file).await;
     });
+}
+
+/// Small arrays of 5 levels one behind the other: all of each block, parts, in any order, twice, with what is pending and without.
+async fn check_ragged(file: &ArrayFile, names: &[String]) {
+    let level = |name: &String| names.iter().position(|n| n == name).unwrap() * 5;
+    let backwards: Vec<String> = names.iter().rev().cloned().collect();
+    let twice = [names[7].clone(), names[7].clone()];
+    let some: Vec<String> = names.iter().step_by(7).cloned().collect();
+    for wanted in [names, &names[100..500], &some[..], &backwards[..], &twice[..], &names[..0]] {
+        let read = file.read_ragged::<f32>(wanted).await.unwrap();
+        assert_eq!(read.offsets(), (0..=wanted.len()).map(|i| i * 5).collect::<Vec<_>>());
+        let expected: Vec<f32> =
+            wanted.iter().flat_map(|name| (level(name)..level(name) + 5).map(|v| v as f32)).collect();
+        assert_eq!((read.values(), read.len()), (&expected[..], wanted.len()));
+    }
+    let missing = [names[0].clone(), "profile/nothing".to_owned()];
+    assert_eq!(file.read_ragged::<f32>(&missing).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(file.read_ragged::<f64>(names).await.unwrap_err().kind(), ErrorKind::InvalidArgument);
 }
 
 /// A compacted file of 800 KB in 100 chunks.

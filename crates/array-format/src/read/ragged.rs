@@ -1,0 +1,210 @@
+//! Many whole arrays one behind the other, in memory of one piece: blocks are decoded to where their values stay.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use array_format_core::address::ObjectId;
+use array_format_core::checksum::{check_earned, verify};
+use array_format_core::element::ArrayElement;
+use array_format_core::format::nodes::Single;
+use array_format_core::grid::element_count;
+use array_format_core::{Error, Result};
+use ndarray::{ArrayD, ArrayViewD, IxDyn};
+use rayon::prelude::*;
+
+use super::many::ARRAYS_A_TASK;
+use super::scratch::{Scratch, with_scratch};
+use super::single::{is_in_place, plain, shape_of};
+use super::view::View;
+use crate::index::Version;
+use crate::layer::object::PinnedObject;
+
+/// Arrays of any lengths, one behind the other: what CF calls a contiguous ragged array.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ragged<T> {
+    values: Vec<T>,
+    offsets: Vec<usize>,
+    shapes: Vec<IxDyn>,
+}
+
+impl<T> Ragged<T> {
+    /// The elements of all arrays, those of each in C order.
+    pub fn values(&self) -> &[T] {
+        &self.values
+    }
+
+    /// Where each array begins in the values, and where the last one ends.
+    pub fn offsets(&self) -> &[usize] {
+        &self.offsets
+    }
+
+    /// Extents of each array.
+    pub fn shapes(&self) -> &[IxDyn] {
+        &self.shapes
+    }
+
+    /// Number of arrays.
+    pub fn len(&self) -> usize {
+        self.shapes.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.shapes.is_empty()
+    }
+
+    /// Array `i`.
+    pub fn get(&self, i: usize) -> Option<ArrayViewD<'_, T>> {
+        let values = self.values.get(*self.offsets.get(i)?..*self.offsets.get(i + 1)?)?;
+        ArrayViewD::from_shape(self.shapes.get(i)?.clone(), values).ok()
+    }
+
+    /// The values alone.
+    pub fn into_values(self) -> Vec<T> {
+        self.values
+    }
+}
+
+impl<T: Clone> Ragged<T> {
+    /// The same of arrays that were read already.
+    pub(crate) fn of(arrays: &[ArrayD<T>]) -> Self {
+        let mut values = Vec::with_capacity(arrays.iter().map(ArrayD::len).sum());
+        let mut offsets = Vec::with_capacity(arrays.len() + 1);
+        offsets.push(0);
+        for array in arrays {
+            values.extend(array.iter().cloned());
+            offsets.push(values.len());
+        }
+        Self { values, offsets, shapes: arrays.iter().map(ndarray::ArrayBase::raw_dim).collect() }
+    }
+}
+
+impl View {
+    /// Arrays of one chunk each, by paths that are sorted, where all can be read without waiting. `None`: the usual way leads to them, or to the
+    /// error.
+    pub(crate) async fn read_ragged<T: ArrayElement>(
+        &self,
+        names: &[impl AsRef<str>],
+    ) -> Result<Option<Ragged<T>>> {
+        let paths: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+        let is_usual =
+            !is_in_place::<T>() || !self.pending.nodes.is_empty() || !self.version.objects.reads_now();
+        if is_usual || !paths.is_sorted_by(|a, b| a < b) {
+            return Ok(None);
+        }
+        let places = self.version.node_places(&paths).await?;
+        let single = |place: &Option<(usize, usize)>| {
+            let (page, row) = (*place)?;
+            plain::<T>(places.pages.get(page)?, row).filter(|s| s.schema.filters.is_empty())
+        };
+        let Some(singles) = places.places.iter().map(single).collect::<Option<Vec<Single<'_>>>>() else {
+            return Ok(None);
+        };
+        self.version.read_consecutive(&singles).await
+    }
+}
+
+impl Version {
+    async fn read_consecutive<T: ArrayElement>(&self, singles: &[Single<'_>]) -> Result<Option<Ragged<T>>> {
+        let mut objects: HashMap<ObjectId, PinnedObject> = HashMap::new();
+        let mut offsets = Vec::with_capacity(singles.len() + 1);
+        offsets.push(0usize);
+        let mut end = 0usize;
+        let mut last = None;
+        for single in singles {
+            let at = |e| self.at_block(e, single.block);
+            let n = element_count(single.shape).map_err(at)?;
+            let bytes = (n as u64).saturating_mul(T::DTYPE.fixed_size_bytes().unwrap_or(0) as u64);
+            // A chunk of another length is one that the usual way refuses.
+            if bytes != single.length {
+                return Ok(None);
+            }
+            check_earned(single.block.stored_bytes, single.length).map_err(at)?;
+            end = end.checked_add(n).ok_or_else(|| Error::invalid("arrays larger than memory"))?;
+            offsets.push(end);
+            let id = single.block.id.object;
+            if last != Some(id) && !objects.contains_key(&id) {
+                let object = self.pinned(id).await.map_err(|e| self.in_file(e))?;
+                if !object.reads_now() {
+                    return Ok(None);
+                }
+                objects.insert(id, object);
+            }
+            last = Some(id);
+        }
+        let mut values = T::zeros(end).ok_or_else(|| {
+            self.in_file(Error::invalid(format!("{end} elements of {} do not fit into memory", T::DTYPE)))
+        })?;
+        let Some(mut rest) = T::as_le_bytes_mut(&mut values) else { return Ok(None) };
+        let mut jobs = Vec::with_capacity(singles.len().div_ceil(ARRAYS_A_TASK));
+        for task in singles.chunks(ARRAYS_A_TASK) {
+            let (own, others) = rest.split_at_mut(bytes_of(task));
+            rest = others;
+            jobs.push((task, own));
+        }
+        let run = |(task, out): (&[Single<'_>], &mut [u8])| self.fill_ragged(&objects, task, out);
+        match jobs.len() {
+            0 | 1 => jobs.into_iter().try_for_each(run)?,
+            _ => jobs.into_par_iter().with_max_len(1).try_for_each(run)?,
+        }
+        let shapes = singles.iter().map(shape_of).collect();
+        Ok(Some(Ragged { values, offsets, shapes }))
+    }
+
+    fn fill_ragged(
+        &self,
+        objects: &HashMap<ObjectId, PinnedObject>,
+        singles: &[Single<'_>],
+        mut out: &mut [u8],
+    ) -> Result<()> {
+        with_scratch(|scratch| {
+            for group in singles.chunk_by(|a, b| Arc::ptr_eq(a.block, b.block)) {
+                let Some(block) = group.first().map(|s| s.block) else { continue };
+                let (own, rest) = std::mem::take(&mut out).split_at_mut(bytes_of(group));
+                out = rest;
+                let object = objects.get(&block.id.object);
+                let object = object.ok_or_else(|| Error::corrupt("an object was not opened"))?;
+                self.check_inside(block.id.object, block.offset..block.end())?;
+                self.fill_group(object, group, scratch, own).map_err(|e| self.at_block(e, block))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Fills `out` with arrays of one block: decoded in place where they are all of it, in its order.
+    fn fill_group(
+        &self,
+        object: &PinnedObject,
+        group: &[Single<'_>],
+        scratch: &mut Scratch,
+        out: &mut [u8],
+    ) -> Result<()> {
+        let Some(block) = group.first().map(|s| s.block) else { return Ok(()) };
+        let mut end = Some(0u64);
+        for single in group {
+            end = end.filter(|end| *end == single.offset).and_then(|end| end.checked_add(single.length));
+        }
+        let is_whole = end == Some(block.decoded_bytes);
+        if is_whole && out.len() == self.decoded_len(block)? && self.cached_block(block)?.is_none() {
+            object.read_now(block.offset..block.end(), &mut scratch.stored)?;
+            verify(&scratch.stored, block.checksum, "a block")?;
+            return self.decompress(block, &scratch.stored, out);
+        }
+        self.with_block(object, block, is_whole, scratch, |decoded| {
+            let mut out = out;
+            for single in group {
+                let place = usize::try_from(single.offset).ok().zip(usize::try_from(single.length).ok());
+                let bytes = place.and_then(|(from, n)| decoded.get(from..from.checked_add(n)?));
+                let bytes = bytes.ok_or_else(|| Error::corrupt("a chunk lies outside of its block"))?;
+                let (own, rest) = std::mem::take(&mut out).split_at_mut(bytes.len());
+                own.copy_from_slice(bytes);
+                out = rest;
+            }
+            Ok(())
+        })
+    }
+}
+
+fn bytes_of(singles: &[Single<'_>]) -> usize {
+    singles.iter().map(|s| s.length as usize).sum()
+}
