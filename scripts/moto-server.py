@@ -1,7 +1,7 @@
 """Starts moto's S3 server: moto-server.py PORT
 
 What moto_server does, with two additions. Requests that write take turns. moto looks whether a condition (If-Match, If-None-Match) holds and then writes, with
-no lock between, so that two of eight requests at once were seen to win the same replacement. S3 promises that one wins, and that is what is to be tried against.
+no lock between, so that two requests at once can win the same replacement. S3 promises that one wins, and that is what is to be tried against.
 And of an upload in parts moto says that it was begun in 2010, whenever that was; whoever collects old ones would end those that are under way.
 """
 

@@ -332,7 +332,8 @@ pub async fn promote(storage: &dyn Storage, folder: &str) {
 /// Of many that replace the same object, one wins.
 pub async fn replace_races(storage: &dyn Storage, folder: &str) {
     let path = format!("{folder}/a.af");
-    let mut tag = created(storage, &path, pattern(0, 100)).await;
+    // Content that no racer writes: where a tag is a hash of the content, who writes the same again takes nothing from the next one.
+    let mut tag = created(storage, &path, pattern(u64::MAX, 100)).await;
     for round in 0..8_u64 {
         let racers = (0..8_u64)
             .map(|i| storage.put(&path, pattern(round * 8 + i, 100), FinishMode::Replace(tag.clone())));

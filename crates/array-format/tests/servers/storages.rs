@@ -21,30 +21,9 @@ fn moto_passes() {
     exam("MOTO");
 }
 
-/// All but `replace_races`: under load SeaweedFS 4.48 was seen to accept two of eight replacements of one object that all named the same
-/// ETag. `docs/stores.md` says what follows from that.
 #[test]
-fn seaweedfs_passes_but_for_races_of_replacements() {
-    let Some((options, bucket)) = store("SEAWEEDFS") else { return };
-    let folder = fresh("exam");
-    let storage = &*options.place(&format!("{bucket}/{folder}/x")).unwrap().storage;
-    let place = |test: &str| format!("{folder}/{test}");
-    wait(async {
-        conformance::absent_objects(storage, &place("absent")).await;
-        conformance::create_and_read(storage, &place("read")).await;
-        conformance::empty_objects(storage, &place("empty")).await;
-        conformance::unfinished_is_invisible(storage, &place("unfinished")).await;
-        conformance::create_races(storage, &place("race")).await;
-        conformance::unique_names(storage, &place("unique")).await;
-        conformance::pinned_when_deleted(storage, &place("pinned")).await;
-        conformance::replace(storage, &place("replace")).await;
-        conformance::promote(storage, &place("promote")).await;
-        conformance::names(storage, &place("names")).await;
-        conformance::refused_paths(storage, &place("paths")).await;
-        conformance::large_object(storage, &place("large")).await;
-        conformance::concurrent_reads(storage, &place("concurrent")).await;
-        conformance::listing(storage, &place("list")).await;
-    });
+fn seaweedfs_passes() {
+    exam("SEAWEEDFS");
 }
 
 /// The protocol of Google Cloud Storage, as its documentation describes it: no emulator that can be installed speaks it.
