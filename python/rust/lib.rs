@@ -22,6 +22,11 @@ use array_format::Result;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
+/// Workers of Dask run with `MALLOC_TRIM_THRESHOLD_=65536`, with which the allocator of the C library gives the memory of every chunk back to the
+/// system and fetches it anew: a third of the time of writing.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The process that used the library first; 0: none did.
 static PROCESS: AtomicU32 = AtomicU32::new(0);
 

@@ -160,14 +160,15 @@ def test_many_arrays_at_once(file: af.File) -> None:
 
 
 def test_ragged(file: af.File) -> None:
-    names = [f"p{i}" for i in range(6)]
-    for _ in range(2):  # pending, then committed
+    names = ["empty", *(f"p{i}" for i in range(5))]
+    for pending in (False, True):
+        if pending:
+            file["p2"][0] = -1
         for some in (names, names[::-1], ["p3", "p3", "p0"], []):
             values, offsets = file.read_ragged(some)
             assert len(offsets) == len(some) + 1 and offsets[0] == 0 and offsets[-1] == len(values)
             for i, name in enumerate(some):
                 assert np.array_equal(values[offsets[i] : offsets[i + 1]], file[name][...].ravel())
-        file.commit()
     assert file.read_ragged(names)[0].dtype == file["p0"].dtype
     file["text"] = np.array(["a", "b"])
     for wrong in ("p0", ["text"], ["p0", "text"]):
