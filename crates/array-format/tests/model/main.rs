@@ -12,7 +12,7 @@ use world::{OPERATIONS, run};
 
 #[test]
 fn sequences_that_failed_once() {
-    let all: [&[(u8, u64)]; 6] = [
+    let all: [&[(u8, u64)]; 7] = [
         // Shrunk to nothing and grown again.
         &[
             (0, 4592129141146244777),
@@ -65,6 +65,16 @@ fn sequences_that_failed_once() {
             (78, 0),
             (112, 2773684915677540091),
             (112, 381121730733181223),
+        ],
+        // Defined and deleted again, while another handle committed.
+        &[
+            (88, 14932042865442693220),
+            (8, 5126317002367454160),
+            (7, 11042332726931670380),
+            (49, 18049594529425426069),
+            (84, 3623011815003198110),
+            (61, 16409821513837795448),
+            (83, 5377952405444990145),
         ],
     ];
     all.iter().for_each(|ops| block_on(run(0, ops)));
