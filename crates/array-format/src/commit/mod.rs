@@ -163,6 +163,12 @@ impl ArrayFile {
 
     async fn commit(&self, message: &str) -> Result<u64> {
         self.settle().await?;
+        let is_nothing_left = self.inner.state.lock().pending.is_empty();
+        if is_nothing_left {
+            // What went ahead was deleted again: it is not worth an object, nor that the handle goes to another version.
+            self.discard_spill().await;
+            return Ok(self.view().version.number());
+        }
         let mut ahead = self.settle_spill().await?;
         for round in 0..ROUNDS {
             self.settle().await?;

@@ -66,7 +66,7 @@ fn sequences_that_failed_once() {
             (112, 2773684915677540091),
             (112, 381121730733181223),
         ],
-        // Defined and deleted again, while another handle committed.
+        // Written ahead and deleted again, while another handle committed: the flush wrote an object for nothing, and went to the other's version.
         &[
             (88, 14932042865442693220),
             (8, 5126317002367454160),

@@ -178,12 +178,6 @@ impl World {
         let h = &mut self.handles[handle];
         match h.file.flush().await {
             Ok(version) if version == h.base => assert_eq!(h.state, h.below, "{what}"),
-            // What was defined and deleted again: on top of what others committed meanwhile nothing is left of it.
-            Ok(version) if version == self.newest.0 => {
-                assert_eq!(h.state, h.below, "{what}");
-                let newest = self.newest.1.clone();
-                (h.base, h.below, h.state) = (version, newest.clone(), newest);
-            }
             Ok(version) => {
                 assert_eq!(version, self.newest.0 + 1, "{what}");
                 let state = expected.unwrap_or_else(|| panic!("an overlap went unnoticed\n{what}"));
