@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::many::ARRAYS_A_TASK;
 use super::scratch::{Scratch, with_scratch};
-use super::single::{is_in_place, plain, shape_of};
+use super::single::{bytes_of, is_in_place, plain, shape_of};
 use super::view::View;
 use crate::index::Version;
 use crate::layer::object::PinnedObject;
@@ -138,7 +138,7 @@ impl Version {
         let Some(mut rest) = T::as_le_bytes_mut(&mut values) else { return Ok(None) };
         let mut jobs = Vec::with_capacity(singles.len().div_ceil(ARRAYS_A_TASK));
         for task in singles.chunks(ARRAYS_A_TASK) {
-            let (own, others) = rest.split_at_mut(bytes_of(task));
+            let (own, others) = rest.split_at_mut(length_of(task));
             rest = others;
             jobs.push((task, own));
         }
@@ -160,7 +160,7 @@ impl Version {
         with_scratch(|scratch| {
             for group in singles.chunk_by(|a, b| Arc::ptr_eq(a.block, b.block)) {
                 let Some(block) = group.first().map(|s| s.block) else { continue };
-                let (own, rest) = std::mem::take(&mut out).split_at_mut(bytes_of(group));
+                let (own, rest) = std::mem::take(&mut out).split_at_mut(length_of(group));
                 out = rest;
                 let object = objects.get(&block.id.object);
                 let object = object.ok_or_else(|| Error::corrupt("an object was not opened"))?;
@@ -193,9 +193,7 @@ impl Version {
         self.with_block(object, block, is_whole, scratch, |decoded| {
             let mut out = out;
             for single in group {
-                let place = usize::try_from(single.offset).ok().zip(usize::try_from(single.length).ok());
-                let bytes = place.and_then(|(from, n)| decoded.get(from..from.checked_add(n)?));
-                let bytes = bytes.ok_or_else(|| Error::corrupt("a chunk lies outside of its block"))?;
+                let bytes = bytes_of(single, decoded)?;
                 let (own, rest) = std::mem::take(&mut out).split_at_mut(bytes.len());
                 own.copy_from_slice(bytes);
                 out = rest;
@@ -205,6 +203,6 @@ impl Version {
     }
 }
 
-fn bytes_of(singles: &[Single<'_>]) -> usize {
+fn length_of(singles: &[Single<'_>]) -> usize {
     singles.iter().map(|s| s.length as usize).sum()
 }

@@ -55,11 +55,16 @@ fn array_of<T>(single: &Single<'_>, values: Vec<T>) -> Result<ArrayD<T>> {
     ArrayD::from_shape_vec(shape_of(single), values).map_err(|e| Error::corrupt(e.to_string()))
 }
 
-/// The elements of an array from its decoded block.
-pub(super) fn elements<T: ArrayElement>(single: &Single<'_>, block: &[u8]) -> Result<Option<ArrayD<T>>> {
+/// The bytes of an array in its decoded block.
+pub(super) fn bytes_of<'b>(single: &Single<'_>, block: &'b [u8]) -> Result<&'b [u8]> {
     let place = usize::try_from(single.offset).ok().zip(usize::try_from(single.length).ok());
     let bytes = place.and_then(|(from, n)| block.get(from..from.checked_add(n)?));
-    let bytes = bytes.ok_or_else(|| Error::corrupt("a chunk lies outside of its block"))?;
+    bytes.ok_or_else(|| Error::corrupt("a chunk lies outside of its block"))
+}
+
+/// The elements of an array from its decoded block.
+pub(super) fn elements<T: ArrayElement>(single: &Single<'_>, block: &[u8]) -> Result<Option<ArrayD<T>>> {
+    let bytes = bytes_of(single, block)?;
     let Some(mut values) = room::<T>(single)? else { return Ok(None) };
     match T::as_le_bytes_mut(&mut values) {
         Some(out) if single.schema.filters.is_empty() && out.len() == bytes.len() => {
