@@ -6,9 +6,10 @@ use crate::address::ObjectId;
 use crate::cursor::{Cursor, put_bytes, put_varint, unzigzag, zigzag};
 use crate::error::{Error, Result};
 use crate::format::blocks::{objects, put_objects};
-use crate::format::column::{ints, put_extension, put_ints};
+use crate::format::column::put_extension;
 use crate::format::constants::{DETACHED_ROOT, MAX_ANCESTORS, MAX_TAG_BYTES, ROOT};
 use crate::format::directory::Directory;
+use crate::format::numbers::{ints, put_ints};
 use crate::format::page::Table;
 use crate::format::trailer::Id;
 

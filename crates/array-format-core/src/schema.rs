@@ -28,6 +28,17 @@ pub struct ArraySchema {
     pub codec: Option<CodecRecord>,
 }
 
+/// Checks extents.
+///
+/// # Errors
+/// `InvalidArgument` for more than 2^64 elements.
+pub fn check_extents(shape: &[u64]) -> Result<()> {
+    match shape.iter().try_fold(1u64, |n, extent| n.checked_mul((*extent).max(1))) {
+        Some(_) => Ok(()),
+        None => Err(Error::invalid(format!("shape {shape:?} has more than 2^64 elements"))),
+    }
+}
+
 /// Checks the name of a dimension.
 ///
 /// # Errors
@@ -91,9 +102,7 @@ impl ArraySchema {
             )));
         }
         self.dimensions.iter().try_for_each(|name| check_dimension(name))?;
-        if shape.iter().try_fold(1u64, |n, s| n.checked_mul((*s).max(1))).is_none() {
-            return Err(Error::invalid(format!("shape {shape:?} has more than 2^64 elements")));
-        }
+        check_extents(shape)?;
         if let Some(chunk) = &self.chunk_shape {
             if chunk.len() != rank {
                 return Err(Error::invalid(format!(

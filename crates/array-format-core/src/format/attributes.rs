@@ -4,9 +4,8 @@ use crate::cursor::{Cursor, put_bytes, put_varint};
 use crate::dtype::Scalar;
 use crate::error::{Error, Result};
 use crate::format::blocks::Interner;
-use crate::format::column::{
-    check_below, fixed, ints, put_extension, put_fixed, put_ints, rows as row_count,
-};
+use crate::format::column::{fixed, put_extension, put_fixed, rows as row_count};
+use crate::format::numbers::{Numbers, ints, put_ints};
 use crate::format::page::{Table, attribute_key, begin, enter};
 use crate::value::{ScalarValue, Value};
 
@@ -129,7 +128,7 @@ pub fn encode_refs(rows: &[AttributeRef<'_>]) -> Vec<u8> {
 #[derive(Debug)]
 enum ValueColumn {
     Plain { item: Scalar, bytes: Vec<u8> },
-    Dictionary { values: Vec<Value>, index: Vec<u64> },
+    Dictionary { values: Vec<Value>, index: Numbers },
 }
 
 /// The rows of one attribute name in a page.
@@ -139,7 +138,7 @@ pub struct AttributeGroup {
     pub name: String,
     /// Nodes, ascending.
     pub nodes: Vec<u64>,
-    version: Vec<u64>,
+    version: Numbers,
     values: ValueColumn,
 }
 
@@ -151,7 +150,7 @@ impl AttributeGroup {
         if n > left {
             return Err(Error::corrupt("the attributes of a page have more rows than the page"));
         }
-        let (nodes, version) = (ints(c, n)?, ints(c, n)?);
+        let (nodes, version) = (ints(c, n)?, Numbers::read(c, n)?);
         if nodes.windows(2).any(|w| w[0] >= w[1]) {
             return Err(Error::corrupt("the nodes of an attribute are not sorted"));
         }
@@ -169,8 +168,8 @@ impl AttributeGroup {
             DICTIONARY => {
                 let d = c.count(1)?;
                 let values = (0..d).map(|_| Value::decode(c)).collect::<Result<Vec<_>>>()?;
-                let index = ints(c, n)?;
-                check_below(&index, d + 1, "attribute value")?;
+                let index = Numbers::read(c, n)?;
+                index.check_below(d + 1, "attribute value")?;
                 ValueColumn::Dictionary { values, index }
             }
             form => return Err(Error::unsupported(format!("attribute columns of form {form}"))),
@@ -190,7 +189,7 @@ impl AttributeGroup {
                 index.get(row).and_then(|i| values.get((i.checked_sub(1)?) as usize)).cloned()
             }
         };
-        (self.version.get(row).copied().unwrap_or(0), value)
+        (self.version.get(row).unwrap_or(0), value)
     }
 }
 
@@ -257,7 +256,8 @@ impl AttributesPage {
             numbers += u64::from(v.is_some());
             if v.is_some() { numbers } else { 0 }
         });
-        let (version, index) = (vec![0; nodes.len()], index.collect());
+        let index = Numbers::packed(&index.collect::<Vec<_>>());
+        let version = Numbers::progression(0, 0, nodes.len());
         let values = ValueColumn::Dictionary { values: values.into_iter().flatten().collect(), index };
         let group = AttributeGroup { name: name.to_owned(), nodes, version, values };
         Self { groups: vec![group], decoded_bytes: 0 }

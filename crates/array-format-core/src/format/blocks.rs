@@ -7,7 +7,8 @@ use crate::address::{BlockId, ObjectId};
 use crate::block::{BlockMeta, ChunkRef, CodecRecord};
 use crate::cursor::{Cursor, put_varint};
 use crate::error::{Error, Result};
-use crate::format::column::{check_below, ints, put_extension, put_ints};
+use crate::format::column::put_extension;
+use crate::format::numbers::{Numbers, put_ints};
 use crate::format::page::{Table, begin, enter};
 
 /// Appends an object list.
@@ -168,27 +169,25 @@ pub fn block_list(c: &mut Cursor<'_>, rows: usize) -> Result<Vec<Arc<BlockMeta>>
     if n > rows {
         return Err(Error::corrupt(format!("{n} blocks for {rows} rows")));
     }
-    let object = ints(c, n)?;
-    check_below(&object, objects.len(), "object")?;
-    let (number, offset, stored, decoded, frame) =
-        (ints(c, n)?, ints(c, n)?, ints(c, n)?, ints(c, n)?, ints(c, n)?);
-    let codec = ints(c, n)?;
-    check_below(&codec, codecs.len(), "codec")?;
-    let sums = ints(c, n)?;
+    let object = Numbers::read(c, n)?;
+    object.check_below(objects.len(), "object")?;
+    let mut column = || Numbers::read(c, n);
+    let (number, offset, stored, decoded, frame) = (column()?, column()?, column()?, column()?, column()?);
+    let codec = column()?;
+    codec.check_below(codecs.len(), "codec")?;
+    let sums = column()?;
     (0..n)
         .map(|i| {
-            if offset[i].checked_add(stored[i]).is_none() || decoded[i] > i64::MAX as u64 {
-                return Err(Error::corrupt(format!("block {} lies outside of any object", number[i])));
+            let (number, offset, stored_bytes, decoded_bytes) =
+                (number.at(i), offset.at(i), stored.at(i), decoded.at(i));
+            if offset.checked_add(stored_bytes).is_none() || decoded_bytes > i64::MAX as u64 {
+                return Err(Error::corrupt(format!("block {number} lies outside of any object")));
             }
-            Ok(Arc::new(BlockMeta {
-                id: BlockId { object: objects[object[i] as usize], number: number[i] },
-                offset: offset[i],
-                stored_bytes: stored[i],
-                decoded_bytes: decoded[i],
-                frame_bytes: frame[i],
-                codec: codecs[codec[i] as usize].clone(),
-                checksum: u32::try_from(sums[i]).map_err(|_| Error::corrupt("a checksum above 32 bits"))?,
-            }))
+            let checksum =
+                u32::try_from(sums.at(i)).map_err(|_| Error::corrupt("a checksum above 32 bits"))?;
+            let id = BlockId { object: objects[object.at(i) as usize], number };
+            let (frame_bytes, codec) = (frame.at(i), codecs[codec.at(i) as usize].clone());
+            Ok(Arc::new(BlockMeta { id, offset, stored_bytes, decoded_bytes, frame_bytes, codec, checksum }))
         })
         .collect()
 }
@@ -232,11 +231,11 @@ impl Expected {
 pub struct ChunkColumn {
     blocks: Vec<Arc<BlockMeta>>,
     /// A value a row: 0, or 1 + index of the block.
-    block: Vec<u64>,
-    /// Index of each row among the rows with a chunk.
+    block: Numbers,
+    /// Index of each row among the rows with a chunk; empty where all have one.
     nth: Vec<u32>,
-    offset: Vec<u64>,
-    length: Vec<u64>,
+    offset: Numbers,
+    length: Numbers,
 }
 
 impl ChunkColumn {
@@ -246,29 +245,33 @@ impl ChunkColumn {
     /// `Corrupt`.
     pub fn decode(c: &mut Cursor<'_>, n: usize) -> Result<Self> {
         let blocks = block_list(c, n)?;
-        let block = ints(c, n)?;
-        check_below(&block, blocks.len() + 1, "block")?;
-        let mut nth = Vec::with_capacity(n);
-        let mut with = 0u32;
-        for b in &block {
-            nth.push(with);
-            with += u32::from(*b > 0);
+        let block = Numbers::read(c, n)?;
+        block.check_below(blocks.len() + 1, "block")?;
+        let with = block.count(|b| b > 0);
+        let mut nth = Vec::new();
+        if with < n {
+            let mut before = 0u32;
+            nth.extend(block.iter().map(|b| {
+                let own = before;
+                before += u32::from(b > 0);
+                own
+            }));
         }
-        let (mut offset, length) = (ints(c, with as usize)?, ints(c, with as usize)?);
+        let (gap, length) = (Numbers::read(c, with)?, Numbers::read(c, with)?);
+        let mut offset = Vec::with_capacity(with);
         let mut expected = Expected::default();
-        for ((block, offset), length) in block.iter().filter(|b| **b > 0).zip(&mut offset).zip(&length) {
-            *offset = offset.wrapping_add(expected.offset(*block));
-            expected = Expected { block: *block, end: offset.wrapping_add(*length) };
-        }
-        let column = Self { blocks, block, nth, offset, length };
-        for row in 0..n {
-            if let Some((block, offset, length)) = column.place(row)
-                && offset.checked_add(length).is_none_or(|end| end > block.decoded_bytes)
-            {
-                return Err(Error::corrupt("a chunk lies outside of its block").in_block(block.id.number));
+        for ((index, gap), length) in block.iter().filter(|b| *b > 0).zip(gap.iter()).zip(length.iter()) {
+            let from = gap.wrapping_add(expected.offset(index));
+            offset.push(from);
+            expected = Expected { block: index, end: from.wrapping_add(length) };
+            let block = blocks.get(index as usize - 1);
+            let end = from.checked_add(length);
+            if end.is_none_or(|end| block.is_none_or(|block| end > block.decoded_bytes)) {
+                let number = block.map_or(0, |block| block.id.number);
+                return Err(Error::corrupt("a chunk lies outside of its block").in_block(number));
             }
         }
-        Ok(column)
+        Ok(Self { blocks, block, nth, offset: Numbers::packed(&offset), length })
     }
 
     /// The chunk of a row.
@@ -280,13 +283,13 @@ impl ChunkColumn {
     /// The same without a share in the block: block, first byte and bytes in the decoded block.
     pub fn place(&self, row: usize) -> Option<(&Arc<BlockMeta>, u64, u64)> {
         let block = self.blocks.get((self.block.get(row)?.checked_sub(1)?) as usize)?;
-        let nth = *self.nth.get(row)? as usize;
-        Some((block, *self.offset.get(nth)?, *self.length.get(nth)?))
+        let nth = self.nth(row);
+        Some((block, self.offset.get(nth)?, self.length.get(nth)?))
     }
 
     /// How many rows before this one have a chunk.
     pub fn nth(&self, row: usize) -> usize {
-        self.nth.get(row).map_or(0, |n| *n as usize)
+        self.nth.get(row).map_or(row, |n| *n as usize)
     }
 
     /// How many rows have a chunk.
@@ -301,7 +304,8 @@ impl ChunkColumn {
 
     /// Bytes in memory, about.
     pub fn heap_bytes(&self) -> usize {
-        self.blocks.len() * size_of::<BlockMeta>() + self.block.len() * 12 + self.offset.len() * 16
+        let numbers = [&self.block, &self.offset, &self.length].map(Numbers::heap_bytes);
+        self.blocks.len() * size_of::<BlockMeta>() + self.nth.len() * 4 + numbers.iter().sum::<usize>()
     }
 }
 

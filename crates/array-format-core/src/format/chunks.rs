@@ -4,8 +4,9 @@ use crate::block::ChunkRef;
 use crate::cursor::Cursor;
 use crate::error::{Error, Result};
 use crate::format::blocks::{ChunkColumn, put_chunk_refs};
-use crate::format::column::{check_below, ints, put_extension, put_ints};
+use crate::format::column::put_extension;
 use crate::format::constants::MAX_RANK;
+use crate::format::numbers::{Numbers, ints, put_ints};
 use crate::format::page::{Table, begin, chunk_key, enter};
 
 /// A row: where a chunk lies from a version on.
@@ -24,7 +25,7 @@ pub struct ChunkRow {
 /// Which chunk each row of a page is about: node ids and coordinates.
 #[derive(Debug, Default)]
 pub struct ChunkKeys {
-    node: Vec<u64>,
+    node: Numbers,
     /// First coordinate of each row in `coords`, and the end of the last; empty where no row has any.
     starts: Vec<usize>,
     coords: Vec<u64>,
@@ -46,18 +47,18 @@ impl ChunkKeys {
     /// # Errors
     /// `Corrupt`.
     pub fn decode(c: &mut Cursor<'_>, n: usize) -> Result<Self> {
-        let (node, ranks) = (ints(c, n)?, ints(c, n)?);
-        check_below(&ranks, MAX_RANK + 1, "rank")?;
+        let (node, ranks) = (Numbers::read(c, n)?, Numbers::read(c, n)?);
+        ranks.check_below(MAX_RANK + 1, "rank")?;
         let mut starts = Vec::with_capacity(n + 1);
         let mut end = 0;
         starts.push(0);
-        for r in &ranks {
-            end += *r as usize;
+        for r in ranks.iter() {
+            end += r as usize;
             starts.push(end);
         }
         let mut coords = vec![0; end];
-        for axis in 0..ranks.iter().copied().max().unwrap_or(0) {
-            let rows = || (0..n).filter(|r| ranks[*r] > axis);
+        for axis in 0..ranks.iter().max().unwrap_or(0) {
+            let rows = || ranks.iter().enumerate().filter(|(_, rank)| *rank > axis).map(|(row, _)| row);
             for (row, k) in rows().zip(ints(c, rows().count())?) {
                 coords[starts[row] + axis as usize] = k;
             }
@@ -73,8 +74,8 @@ impl ChunkKeys {
     ///
     /// # Errors
     /// `Corrupt` if they are not sorted.
-    pub fn of_nodes(node: Vec<u64>) -> Result<Self> {
-        if node.windows(2).any(|w| w[0] >= w[1]) {
+    pub fn of_nodes(node: Numbers) -> Result<Self> {
+        if node.iter().zip(node.iter().skip(1)).any(|(a, b)| a >= b) {
             return Err(Error::corrupt("the arrays of a page are not sorted"));
         }
         Ok(Self { node, starts: Vec::new(), coords: Vec::new() })
@@ -93,7 +94,7 @@ impl ChunkKeys {
     /// Node id and coordinates of a row below [`ChunkKeys::len`].
     pub fn get(&self, row: usize) -> (u64, &[u64]) {
         let coords = self.starts.get(row..row + 2).and_then(|s| self.coords.get(s[0]..s[1]));
-        (self.node[row], coords.unwrap_or_default())
+        (self.node.get(row).unwrap_or(0), coords.unwrap_or_default())
     }
 
     /// First row whose key is not below this one.
@@ -114,7 +115,7 @@ impl ChunkKeys {
 
     /// Bytes in memory.
     pub fn heap_bytes(&self) -> usize {
-        8 * (self.node.len() + self.starts.len() + self.coords.len())
+        self.node.heap_bytes() + 8 * (self.starts.len() + self.coords.len())
     }
 }
 
@@ -133,7 +134,7 @@ pub fn encode(rows: &[ChunkRow]) -> Vec<u8> {
 pub struct ChunksPage {
     /// Which chunks.
     pub keys: ChunkKeys,
-    version: Vec<u64>,
+    version: Numbers,
     chunks: ChunkColumn,
 }
 
@@ -145,12 +146,16 @@ impl ChunksPage {
     pub fn decode(page: &[u8]) -> Result<Self> {
         let c = &mut Cursor::new(page);
         let n = enter(c, Table::Chunks)?;
-        Ok(Self { keys: ChunkKeys::decode(c, n)?, version: ints(c, n)?, chunks: ChunkColumn::decode(c, n)? })
+        Ok(Self {
+            keys: ChunkKeys::decode(c, n)?,
+            version: Numbers::read(c, n)?,
+            chunks: ChunkColumn::decode(c, n)?,
+        })
     }
 
     /// Version of a row, and its chunk if it is no tombstone.
     pub fn get(&self, row: usize) -> (u64, Option<ChunkRef>) {
-        (self.version.get(row).copied().unwrap_or(0), self.chunks.get(row))
+        (self.version.get(row).unwrap_or(0), self.chunks.get(row))
     }
 
     /// A row; `row` must be below the number of keys.
@@ -161,7 +166,7 @@ impl ChunksPage {
 
     /// Bytes in memory, about.
     pub fn heap_bytes(&self) -> usize {
-        self.keys.heap_bytes() + self.version.len() * 8 + self.chunks.heap_bytes()
+        self.keys.heap_bytes() + self.version.heap_bytes() + self.chunks.heap_bytes()
     }
 }
 

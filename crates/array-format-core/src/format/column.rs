@@ -1,163 +1,8 @@
-//! Columns: `docs/format.md` section 4.
+//! Columns of bytes: `docs/format.md` section 4.
 
-use crate::cursor::{Cursor, put_bytes, put_varint, unzigzag, zigzag};
+use crate::cursor::{Cursor, put_bytes};
 use crate::error::{Error, Result};
-
-const PLAIN: u8 = 0;
-const DELTA: u8 = 1;
-
-/// Bytes that are needed for `v`: 0 for 0, at most 8.
-fn width_of(v: u64) -> usize {
-    (64 - v.leading_zeros() as usize).div_ceil(8)
-}
-
-/// Appends the low `width` bytes of every number, plane by plane.
-fn put_planes(out: &mut Vec<u8>, values: &(impl Iterator<Item = u64> + Clone), width: usize) {
-    for plane in 0..width {
-        out.extend(values.clone().map(|v| (v >> (8 * plane)) as u8));
-    }
-}
-
-fn read_planes(c: &mut Cursor<'_>, n: usize, width: usize) -> Result<Vec<u64>> {
-    if width > 8 {
-        return Err(Error::corrupt(format!("a column of {width}-byte numbers")));
-    }
-    let len = n.checked_mul(width).ok_or_else(|| Error::corrupt("a column too long"))?;
-    let bytes = c.take(len)?;
-    let mut values = vec![0u64; n];
-    for (plane, bytes) in bytes.chunks_exact(n.max(1)).enumerate() {
-        for (v, b) in values.iter_mut().zip(bytes) {
-            *v |= u64::from(*b) << (8 * plane);
-        }
-    }
-    Ok(values)
-}
-
-/// Appends an integer column in the shorter of its two forms.
-pub fn put_ints(out: &mut Vec<u8>, values: &[u64]) {
-    let base = values.iter().copied().min().unwrap_or(0);
-    let width = width_of(values.iter().map(|v| v - base).max().unwrap_or(0));
-    if let ([first, ..], 1..) = (values, width) {
-        let deltas = || values.windows(2).map(|w| w[1].wrapping_sub(w[0]) as i64);
-        let delta_base = deltas().min().unwrap_or(0);
-        let rest = || deltas().map(move |d| d.wrapping_sub(delta_base) as u64);
-        let delta_width = width_of(rest().max().unwrap_or(0));
-        if delta_width < width {
-            out.push(DELTA);
-            put_varint(out, *first);
-            put_varint(out, zigzag(delta_base));
-            out.push(delta_width as u8);
-            put_planes(out, &rest(), delta_width);
-            return;
-        }
-    }
-    out.push(PLAIN);
-    put_varint(out, base);
-    out.push(width as u8);
-    put_planes(out, &values.iter().map(move |v| v - base), width);
-}
-
-/// Reads an integer column of `n` values. Allocates `8 * n` bytes: the caller has bounded `n`, see [`rows`].
-///
-/// # Errors
-/// `Corrupt`.
-pub fn ints(c: &mut Cursor<'_>, n: usize) -> Result<Vec<u64>> {
-    match c.u8()? {
-        PLAIN => {
-            let base = c.varint()?;
-            let width = usize::from(c.u8()?);
-            let mut values = read_planes(c, n, width)?;
-            if base != 0 {
-                values.iter_mut().for_each(|v| *v = v.wrapping_add(base));
-            }
-            Ok(values)
-        }
-        DELTA if n > 0 => {
-            let first = c.varint()?;
-            let base = unzigzag(c.varint()?) as u64;
-            let width = usize::from(c.u8()?);
-            let mut values = read_planes(c, n - 1, width)?;
-            let mut last = first;
-            for v in &mut values {
-                last = last.wrapping_add(base).wrapping_add(*v);
-                *v = last;
-            }
-            values.insert(0, first);
-            Ok(values)
-        }
-        form => Err(Error::corrupt(format!("an integer column of form {form} with {n} values"))),
-    }
-}
-
-/// An integer column in memory. One number for all rows, which is frequent, takes no memory for each.
-#[derive(Debug)]
-pub enum Numbers {
-    /// The same for so many rows.
-    Constant(u64, usize),
-    /// A number a row.
-    Each(Vec<u64>),
-}
-
-impl Numbers {
-    /// Reads an integer column of `n` values.
-    ///
-    /// # Errors
-    /// `Corrupt`.
-    pub fn read(c: &mut Cursor<'_>, n: usize) -> Result<Self> {
-        let ahead = &mut c.clone();
-        if ahead.u8()? == PLAIN {
-            let base = ahead.varint()?;
-            if ahead.u8()? == 0 {
-                *c = ahead.clone();
-                return Ok(Self::Constant(base, n));
-            }
-        }
-        ints(c, n).map(Self::Each)
-    }
-
-    /// The number of a row; `None` beyond the last.
-    pub fn get(&self, row: usize) -> Option<u64> {
-        match self {
-            Self::Constant(v, n) => (row < *n).then_some(*v),
-            Self::Each(all) => all.get(row).copied(),
-        }
-    }
-
-    /// Number of rows.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Constant(_, n) => *n,
-            Self::Each(all) => all.len(),
-        }
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// How many rows have a number that passes.
-    pub fn count(&self, f: impl Fn(u64) -> bool) -> usize {
-        match self {
-            Self::Constant(v, n) => {
-                if f(*v) {
-                    *n
-                } else {
-                    0
-                }
-            }
-            Self::Each(all) => all.iter().filter(|v| f(**v)).count(),
-        }
-    }
-
-    /// Bytes in memory.
-    pub fn heap_bytes(&self) -> usize {
-        match self {
-            Self::Constant(..) => 0,
-            Self::Each(all) => all.len() * 8,
-        }
-    }
-}
+use crate::format::numbers::{Numbers, put_ints};
 
 /// Most rows that a page may claim. A constant column takes no byte a row, so that the bytes alone bound nothing: a row of 32
 /// coordinates takes 256 bytes in memory.
@@ -175,21 +20,10 @@ pub fn rows(c: &mut Cursor<'_>) -> Result<usize> {
     Ok(n as usize)
 }
 
-/// Checks that every value is an index into `len` things.
-///
-/// # Errors
-/// `Corrupt`.
-pub fn check_below(values: &[u64], len: usize, what: &str) -> Result<()> {
-    match values.iter().find(|v| **v >= len as u64) {
-        None => Ok(()),
-        Some(v) => Err(Error::corrupt(format!("{what} {v} of {len}"))),
-    }
-}
-
 /// Values of a bytes column: the bytes of the page and where each value lies.
 #[derive(Debug, Clone, Default)]
 pub struct Strings {
-    ends: Vec<usize>,
+    ends: Vec<u32>,
     bytes: Vec<u8>,
 }
 
@@ -208,7 +42,7 @@ impl Strings {
     pub fn get(&self, i: usize) -> &[u8] {
         let end = self.ends.get(i).copied().unwrap_or(0);
         let start = i.checked_sub(1).and_then(|i| self.ends.get(i)).copied().unwrap_or(0);
-        self.bytes.get(start..end).unwrap_or_default()
+        self.bytes.get(start as usize..end as usize).unwrap_or_default()
     }
 
     /// All values in order.
@@ -220,13 +54,7 @@ impl Strings {
     pub fn are_utf8(&self) -> bool {
         // All at once: a page has thousands of short ones.
         std::str::from_utf8(&self.bytes)
-            .is_ok_and(|all| self.ends.iter().all(|end| all.is_char_boundary(*end)))
-    }
-
-    /// Appends a value.
-    pub fn push(&mut self, value: &[u8]) {
-        self.bytes.extend_from_slice(value);
-        self.ends.push(self.bytes.len());
+            .is_ok_and(|all| self.ends.iter().all(|end| all.is_char_boundary(*end as usize)))
     }
 
     /// The first index whose value is not below `key`, values being sorted.
@@ -241,15 +69,7 @@ impl Strings {
 
     /// Bytes that all values take.
     pub fn heap_bytes(&self) -> usize {
-        self.bytes.len() + self.ends.len() * size_of::<usize>()
-    }
-}
-
-impl<'a> FromIterator<&'a [u8]> for Strings {
-    fn from_iter<I: IntoIterator<Item = &'a [u8]>>(iter: I) -> Self {
-        let mut all = Self::default();
-        iter.into_iter().for_each(|v| all.push(v));
-        all
+        self.bytes.len() + self.ends.len() * size_of::<u32>()
     }
 }
 
@@ -265,17 +85,18 @@ pub fn put_strings<'a>(out: &mut Vec<u8>, values: impl Iterator<Item = &'a [u8]>
 /// # Errors
 /// `Corrupt`.
 pub fn strings(c: &mut Cursor<'_>, n: usize) -> Result<Strings> {
+    let lengths = Numbers::read(c, n)?;
     let mut ends = Vec::with_capacity(n);
-    let mut end = 0usize;
-    for len in ints(c, n)? {
-        end = usize::try_from(len)
+    let mut end = 0u32;
+    for len in lengths.iter() {
+        end = u32::try_from(len)
             .ok()
             .and_then(|len| end.checked_add(len))
-            .filter(|end| *end <= c.remaining())
+            .filter(|end| *end as usize <= c.remaining())
             .ok_or_else(|| Error::corrupt("a text runs beyond its page"))?;
         ends.push(end);
     }
-    Ok(Strings { ends, bytes: c.take(end)?.to_vec() })
+    Ok(Strings { ends, bytes: c.take(end as usize)?.to_vec() })
 }
 
 /// Longest byte string in a front-coded column: a directory's key of 32 coordinates, or a path, and room to spare.
@@ -303,20 +124,22 @@ pub fn put_front_coded<'a>(out: &mut Vec<u8>, values: impl Iterator<Item = &'a [
 /// # Errors
 /// `Corrupt`.
 pub fn front_coded(c: &mut Cursor<'_>, n: usize) -> Result<Strings> {
-    let budget = c.remaining().saturating_mul(256) + (1 << 20);
-    let shared = ints(c, n)?;
-    let rest = strings(c, n)?;
-    let mut all = Strings { ends: Vec::with_capacity(n), bytes: Vec::with_capacity(rest.bytes.len() * 2) };
+    let budget = (c.remaining().saturating_mul(256) + (1 << 20)).min(u32::MAX as usize - MAX_KEY_BYTES);
+    let too_long = || Error::corrupt("a front-coded text is longer than it can be");
+    let (shared, rest) = (Numbers::read(c, n)?, Numbers::read(c, n)?);
+    let total = shared.iter().chain(rest.iter()).try_fold(0u64, u64::checked_add);
+    let total = total.and_then(|t| usize::try_from(t).ok()).filter(|t| *t <= budget).ok_or_else(too_long)?;
+    let mut all = Strings { ends: Vec::with_capacity(n), bytes: Vec::with_capacity(total) };
     let mut start = 0usize;
-    for (shared, rest) in shared.into_iter().zip(rest.iter()) {
-        let last_start = start;
-        start = all.bytes.len();
-        let shared = usize::try_from(shared).unwrap_or(usize::MAX);
-        if shared > start - last_start || shared + rest.len() > MAX_KEY_BYTES || start > budget {
-            return Err(Error::corrupt("a front-coded text is longer than it can be"));
+    for (shared, rest) in shared.iter().zip(rest.iter()) {
+        let (shared, rest) = (shared as usize, rest as usize);
+        let last = std::mem::replace(&mut start, all.bytes.len());
+        if shared > start - last || shared + rest > MAX_KEY_BYTES {
+            return Err(too_long());
         }
-        all.bytes.extend_from_within(last_start..last_start + shared);
-        all.push(rest);
+        all.bytes.extend_from_within(last..last + shared);
+        all.bytes.extend_from_slice(c.take(rest)?);
+        all.ends.push(all.bytes.len() as u32);
     }
     Ok(all)
 }
@@ -374,23 +197,10 @@ pub fn put_extension(out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cursor::put_varint;
     use proptest::prelude::*;
 
     proptest! {
-        #[test]
-        fn integer_columns_round_trip(values in prop::collection::vec(any::<u64>(), 0..50), small in any::<bool>()) {
-            let values: Vec<u64> = if small { values.iter().map(|v| v % 300).collect() } else { values };
-            let mut out = Vec::new();
-            put_ints(&mut out, &values);
-            let mut c = Cursor::new(&out);
-            prop_assert_eq!(&ints(&mut c, values.len()).unwrap(), &values);
-            prop_assert_eq!(c.remaining(), 0);
-            let mut c = Cursor::new(&out);
-            let numbers = Numbers::read(&mut c, values.len()).unwrap();
-            prop_assert_eq!((numbers.len(), c.remaining()), (values.len(), 0));
-            prop_assert!((0..=values.len()).all(|i| numbers.get(i) == values.get(i).copied()));
-        }
-
         #[test]
         fn texts_round_trip(mut values in prop::collection::vec("[a-c/]{0,9}", 0..40)) {
             values.sort();
@@ -405,19 +215,10 @@ mod tests {
 
         #[test]
         fn garbage_is_refused_or_read_but_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), n in 0usize..100) {
-            let _ = ints(&mut Cursor::new(&bytes), n);
-            let _ = Numbers::read(&mut Cursor::new(&bytes), n);
             let _ = strings(&mut Cursor::new(&bytes), n);
             let _ = front_coded(&mut Cursor::new(&bytes), n);
             let _ = fixed(&mut Cursor::new(&bytes), n, 4);
         }
-    }
-
-    #[test]
-    fn counting_up_takes_no_byte_a_row() {
-        let mut out = Vec::new();
-        put_ints(&mut out, &(1000..9000).collect::<Vec<_>>());
-        assert!(out.len() < 8, "{}", out.len());
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use crate::cursor::{Cursor, put_bytes, put_varint};
 use crate::error::{Error, Result};
 use crate::format::blocks::{Interner, objects, put_objects};
-use crate::format::column::{check_below, front_coded, ints, put_extension, put_front_coded, put_ints, rows};
+use crate::format::column::{front_coded, put_extension, put_front_coded, rows};
 use crate::format::constants::DIRECTORY;
+use crate::format::numbers::{Numbers, put_ints};
 use crate::format::page::{PageRef, Table};
 
 /// Pages of a table in one run, or of a part of it.
@@ -64,23 +65,24 @@ impl Directory {
         let level = c.u8()?;
         let n = rows(c)?;
         let list = objects(c)?;
-        let object = ints(c, n)?;
-        check_below(&object, list.len(), "object")?;
-        let (offset, stored, decoded) = (ints(c, n)?, ints(c, n)?, ints(c, n)?);
-        let (codec, sums, row) = (ints(c, n)?, ints(c, n)?, ints(c, n)?);
+        let mut column = || Numbers::read(c, n);
+        let object = column()?;
+        object.check_below(list.len(), "object")?;
+        let (offset, stored, decoded) = (column()?, column()?, column()?);
+        let (codec, sums, row) = (column()?, column()?, column()?);
         let keys = front_coded(c, n)?;
         let last_key = c.bytes()?.to_vec();
         let pages = (0..n)
             .map(|i| {
                 Ok(PageRef {
-                    object: list[object[i] as usize],
-                    offset: offset[i],
-                    stored_bytes: stored[i],
-                    decoded_bytes: decoded[i],
-                    codec: codec[i],
-                    checksum: u32::try_from(sums[i])
+                    object: list[object.at(i) as usize],
+                    offset: offset.at(i),
+                    stored_bytes: stored.at(i),
+                    decoded_bytes: decoded.at(i),
+                    codec: codec.at(i),
+                    checksum: u32::try_from(sums.at(i))
                         .map_err(|_| Error::corrupt("a checksum above 32 bits"))?,
-                    rows: row[i],
+                    rows: row.at(i),
                     first_key: keys.get(i).to_vec(),
                 })
             })

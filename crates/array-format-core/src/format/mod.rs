@@ -7,6 +7,7 @@ pub mod column;
 pub mod constants;
 pub mod directory;
 pub mod nodes;
+pub mod numbers;
 pub mod page;
 pub mod statistics;
 pub mod trailer;

@@ -6,11 +6,10 @@ use crate::block::{BlockMeta, ChunkRef};
 use crate::cursor::{Cursor, put_bytes, put_varint};
 use crate::error::{Error, Result};
 use crate::format::blocks::{ChunkColumn, Interner, put_chunk_refs};
-use crate::format::column::{
-    Strings, check_below, front_coded, ints, put_extension, put_front_coded, put_ints,
-};
+use crate::format::column::{Strings, front_coded, put_extension, put_front_coded};
+use crate::format::numbers::{Numbers, ints, put_ints};
 use crate::format::page::{Table, begin, enter};
-use crate::schema::{ArraySchema, Schema};
+use crate::schema::{ArraySchema, Schema, check_extents};
 
 /// The names of a node's attributes, sorted.
 pub type KeySet = Arc<Vec<String>>;
@@ -111,18 +110,18 @@ pub fn encode(rows: &[NodeRow]) -> Vec<u8> {
 #[derive(Debug)]
 pub struct NodesPage {
     paths: Strings,
-    kind: Vec<u64>,
-    version: Vec<u64>,
-    id: Vec<u64>,
-    schema: Vec<u64>,
+    kind: Numbers,
+    version: Numbers,
+    id: Numbers,
+    schema: Numbers,
     schemas: Vec<Arc<Schema>>,
-    key_set: Vec<u64>,
+    key_set: Numbers,
     key_sets: Vec<KeySet>,
     /// First extent of each row in `shape`, and the end of the last.
-    extents: Vec<usize>,
+    extents: Numbers,
     shape: Vec<u64>,
     chunks: ChunkColumn,
-    chunk_version: Vec<u64>,
+    chunk_version: Numbers,
 }
 
 impl NodesPage {
@@ -137,37 +136,47 @@ impl NodesPage {
         if !paths.are_utf8() {
             return Err(Error::corrupt("a path is not UTF-8"));
         }
-        let (kind, version, id, schema) = (ints(c, n)?, ints(c, n)?, ints(c, n)?, ints(c, n)?);
+        let mut column = || Numbers::read(c, n);
+        let (kind, version, id, schema) = (column()?, column()?, column()?, column()?);
         let count = c.count(2)?;
         let schemas =
             (0..count).map(|_| Schema::decode(c.bytes()?).map(Arc::new)).collect::<Result<Vec<_>>>()?;
-        let key_set = ints(c, n)?;
+        let key_set = Numbers::read(c, n)?;
         let count = c.count(1)?;
         let keys = |c: &mut Cursor<'_>| -> Result<KeySet> {
             let n = c.count(1)?;
             Ok(Arc::new((0..n).map(|_| Ok(c.str()?.to_owned())).collect::<Result<_>>()?))
         };
         let key_sets = (0..count).map(|_| keys(c)).collect::<Result<Vec<_>>>()?;
-        let mut extents = Vec::with_capacity(n + 1);
-        let mut end = 0usize;
-        extents.push(0);
-        for row in 0..n {
-            if kind[row] != TOMBSTONE {
-                let at = |v: &[u64]| usize::try_from(v[row]).unwrap_or(usize::MAX);
-                let schema = schemas.get(at(&schema)).filter(|_| at(&key_set) < key_sets.len());
-                let fits = |s: &Arc<Schema>| matches!(**s, Schema::Array(_)) == (kind[row] == ARRAY);
-                let schema = schema.filter(|s| kind[row] <= ARRAY && fits(s));
-                end += schema.ok_or_else(|| Error::corrupt("a node without a definition"))?.rank();
+        let rank = |row: usize| -> Result<usize> {
+            let kind = kind.at(row);
+            if kind == TOMBSTONE {
+                return Ok(0);
             }
-            extents.push(end);
-        }
+            let at = |v: &Numbers| usize::try_from(v.at(row)).unwrap_or(usize::MAX);
+            let schema = schemas.get(at(&schema)).filter(|_| at(&key_set) < key_sets.len());
+            let fits = |s: &Arc<Schema>| matches!(**s, Schema::Array(_)) == (kind == ARRAY);
+            let schema = schema.filter(|s| kind <= ARRAY && fits(s));
+            Ok(schema.ok_or_else(|| Error::corrupt("a node without a definition"))?.rank())
+        };
+        let alike = n > 0 && [&kind, &schema, &key_set].iter().all(|column| column.constant().is_some());
+        let extents = if alike {
+            Numbers::progression(0, rank(0)? as u64, n + 1)
+        } else {
+            let mut ends = vec![0];
+            for row in 0..n {
+                ends.push(ends[row] + rank(row)? as u64);
+            }
+            Numbers::packed(&ends)
+        };
+        let end = extents.at(n) as usize;
         // Constant extents take no byte each, and many groups can share one definition of many dimensions.
         if end > MAX_EXTENTS.max(page.len()) {
             return Err(Error::corrupt(format!("a page of {} bytes with {end} extents", page.len())));
         }
         let shape = ints(c, end)?;
         let chunks = ChunkColumn::decode(c, n)?;
-        let chunk_version = ints(c, chunks.with_chunk())?;
+        let chunk_version = Numbers::read(c, chunks.with_chunk())?;
         let page = Self {
             paths,
             kind,
@@ -191,14 +200,11 @@ impl NodesPage {
         if !sorted {
             return Err(Error::corrupt("the paths of a page are not sorted"));
         }
-        for row in 0..self.len() {
-            if self.kind[row] == ARRAY
-                && let Some(Schema::Array(a)) = self.schemas.get(self.schema[row] as usize).map(|s| &**s)
-            {
-                a.check(self.shape_of(row)).map_err(|e| Error::corrupt(e.message()))?;
-            }
+        // Definitions were checked when they were read.
+        for row in (0..self.len()).filter(|row| self.is_array(*row)) {
+            check_extents(self.shape_of(row)).map_err(|e| Error::corrupt(e.message()))?;
         }
-        check_below(&self.chunk_version, usize::MAX, "version")
+        self.chunk_version.check_below(usize::MAX, "version")
     }
 
     /// Number of rows.
@@ -223,18 +229,18 @@ impl NodesPage {
 
     /// Node id of a row that is no tombstone.
     pub fn id(&self, row: usize) -> Option<u64> {
-        (*self.kind.get(row)? != TOMBSTONE).then(|| self.id[row])
+        (self.kind.get(row)? != TOMBSTONE).then(|| self.id.at(row))
     }
 
     /// Whether a row is an array.
     pub fn is_array(&self, row: usize) -> bool {
-        self.kind.get(row) == Some(&ARRAY)
+        self.kind.get(row) == Some(ARRAY)
     }
 
     /// Whether the node of a row has an attribute of this name.
     pub fn has_key(&self, row: usize, key: &str) -> bool {
         self.id(row).is_some()
-            && self.key_sets.get(self.key_set[row] as usize).is_some_and(|k| k.iter().any(|x| x == key))
+            && self.key_sets.get(self.key_set.at(row) as usize).is_some_and(|k| k.iter().any(|x| x == key))
     }
 
     /// First row whose path is not below `path`.
@@ -250,7 +256,7 @@ impl NodesPage {
 
     /// Definition and extents of a row that is an array of one chunk which was written, and where that chunk is.
     pub fn single(&self, row: usize) -> Option<Single<'_>> {
-        let Some(Schema::Array(schema)) = self.schemas.get(*self.schema.get(row)? as usize).map(|s| &**s)
+        let Some(Schema::Array(schema)) = self.schemas.get(self.schema.get(row)? as usize).map(|s| &**s)
         else {
             return None;
         };
@@ -259,27 +265,32 @@ impl NodesPage {
     }
 
     fn shape_of(&self, row: usize) -> &[u64] {
-        self.shape.get(self.extents[row]..self.extents[row + 1]).unwrap_or_default()
+        self.shape.get(self.extents.at(row) as usize..self.extents.at(row + 1) as usize).unwrap_or_default()
     }
 
     /// A row; `row` must be below [`NodesPage::len`].
     pub fn row(&self, row: usize) -> NodeRow {
-        let node = (self.kind[row] != TOMBSTONE).then(|| Node {
-            id: self.id[row],
-            schema: self.schemas[self.schema[row] as usize].clone(),
+        let node = (self.kind.at(row) != TOMBSTONE).then(|| Node {
+            id: self.id.at(row),
+            schema: self.schemas[self.schema.at(row) as usize].clone(),
             shape: self.shape_of(row).to_vec(),
-            keys: self.key_sets[self.key_set[row] as usize].clone(),
+            keys: self.key_sets[self.key_set.at(row) as usize].clone(),
             chunk: self
                 .chunks
                 .get(row)
-                .map(|c| (c, self.chunk_version.get(self.chunks.nth(row)).copied().unwrap_or(0))),
+                .map(|c| (c, self.chunk_version.get(self.chunks.nth(row)).unwrap_or(0))),
         });
-        NodeRow { path: self.path(row).to_owned(), version: self.version[row], node }
+        NodeRow { path: self.path(row).to_owned(), version: self.version.at(row), node }
     }
 
     /// Bytes in memory, about.
     pub fn heap_bytes(&self) -> usize {
-        self.paths.heap_bytes() + self.len() * 48 + self.shape.len() * 8 + self.chunks.heap_bytes()
+        let Self { kind, version, id, schema, key_set, extents, chunk_version, .. } = self;
+        let numbers = [kind, version, id, schema, key_set, extents, chunk_version].map(Numbers::heap_bytes);
+        self.paths.heap_bytes()
+            + numbers.iter().sum::<usize>()
+            + self.shape.len() * 8
+            + self.chunks.heap_bytes()
     }
 }
 

@@ -5,9 +5,8 @@ use crate::dtype::Scalar;
 use crate::element::ScalarElement;
 use crate::error::{Error, Result};
 use crate::format::chunks::ChunkKeys;
-use crate::format::column::{
-    Numbers, Strings, fixed, ints, put_extension, put_fixed, put_ints, put_strings, strings,
-};
+use crate::format::column::{Strings, fixed, put_extension, put_fixed, put_strings, strings};
+use crate::format::numbers::{Numbers, put_ints};
 use crate::format::page::{Table, begin, chunk_key, enter};
 use crate::statistics::{Counts, Statistics};
 use crate::value::{ScalarValue, Value};
@@ -170,9 +169,9 @@ impl Columns {
             }
         }
         let types = Numbers::read(c, m)?;
-        let mut present: Vec<u64> = match &types {
-            Numbers::Constant(t, m) => vec![*t; (*m).min(1)],
-            Numbers::Each(all) => all.clone(),
+        let mut present: Vec<u64> = match types.constant() {
+            Some(t) => vec![t],
+            None => types.iter().collect(),
         };
         present.sort_unstable();
         present.dedup();
@@ -311,7 +310,7 @@ impl StatisticsPage {
         let c = &mut Cursor::new(page);
         let n = enter(c, table)?;
         let keys = if table == Table::ArrayStatistics {
-            ChunkKeys::of_nodes(ints(c, n)?)?
+            ChunkKeys::of_nodes(Numbers::read(c, n)?)?
         } else {
             ChunkKeys::decode(c, n)?
         };

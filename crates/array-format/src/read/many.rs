@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use array_format_core::address::ObjectId;
 use array_format_core::block::BlockMeta;
 use array_format_core::element::ArrayElement;
 use array_format_core::format::nodes::{NodesPage, Single};
@@ -20,6 +21,8 @@ use crate::write::pack::parallel;
 
 /// Decoded bytes of blocks that are brought at once for many arrays.
 const BATCH_BYTES: u64 = 32 << 20;
+/// Objects that are opened before arrays are read; of more, all cores open their share while they read.
+const FEW_OBJECTS: usize = 16;
 /// Arrays that a core takes at once: some blocks that no other task wants.
 pub(super) const ARRAYS_A_TASK: usize = 512;
 
@@ -46,6 +49,7 @@ impl View {
         }
         let paths: Vec<&str> = order.iter().map(|i| path(*i)).collect();
         let places = self.version.node_places(&paths).await?;
+        self.version.open_few::<T>(&places).await?;
         let mut read = self.version.read_now(&places)?;
         self.version.read_rest(&places, &mut read).await?;
         if order.len() == names.len() && order.is_sorted() {
@@ -94,6 +98,31 @@ fn groups<'p, T: ArrayElement>(
 }
 
 impl Version {
+    /// Opens the objects that arrays lie in, where there are few of them, and a storage that answers at once: then each thread can read what it
+    /// decodes.
+    async fn open_few<T: ArrayElement>(&self, places: &Places) -> Result<()> {
+        if !self.objects.reads_now() {
+            return Ok(());
+        }
+        let mut few: Vec<ObjectId> = Vec::new();
+        for (page, row) in places.places.iter().flatten() {
+            let Some(single) = places.pages.get(*page).and_then(|page| plain::<T>(page, *row)) else {
+                continue;
+            };
+            let object = single.block.id.object;
+            if few.last() != Some(&object) && !few.contains(&object) {
+                if few.len() == FEW_OBJECTS {
+                    return Ok(());
+                }
+                few.push(object);
+            }
+        }
+        for object in few {
+            self.pinned(object).await.map_err(|e| self.in_file(e.in_layer(object)))?;
+        }
+        Ok(())
+    }
+
     /// Reads arrays whose blocks are in the cache, or in objects that are open and can be read without waiting: each thread reads what it
     /// decodes. Leaves the others.
     fn read_now<T: ArrayElement>(&self, places: &Places) -> Result<Read<T>> {
