@@ -264,6 +264,11 @@ impl NodesPage {
         Some(Single { schema, shape: self.shape_of(row), block, offset, length })
     }
 
+    /// The blocks that hold the chunks of its arrays of one chunk.
+    pub fn blocks(&self) -> &[Arc<BlockMeta>] {
+        self.chunks.blocks()
+    }
+
     fn shape_of(&self, row: usize) -> &[u64] {
         self.shape.get(self.extents.at(row) as usize..self.extents.at(row + 1) as usize).unwrap_or_default()
     }
