@@ -363,7 +363,8 @@ fn catalogue(peer: &dyn Peer, phase: &str, c: &Context) -> Result<Vec<Step>> {
         steps[0].bytes = Some(folder_bytes(&c.dir));
         return Ok(steps);
     }
-    let mut dice = Dice::new(7);
+    // Other names in each round: those of the one before are taken.
+    let mut dice = Dice::new(folder_bytes(&c.dir));
     let values: Vec<Vec<f32>> = (0..COMMITS).map(|_| (0..16_384).map(|_| dice.unit()).collect()).collect();
     for (name, on_disk) in [("20 commits, in memory", false), ("20 commits, on disk", true)] {
         let mut file = peer.open_catalogue(&c.dir, on_disk)?;

@@ -13,6 +13,9 @@ use crate::schema::ArraySchema;
 
 const ENTRY_BYTES: u64 = 12;
 
+/// What codecs ask for besides an eighth more than they get, for the worst case.
+const SLACK_BYTES: usize = 4 << 10;
+
 /// A block in frames: its table, then its frames.
 #[derive(Debug)]
 pub struct FramedBlock {
@@ -41,12 +44,29 @@ pub fn encode(
     if frame_bytes == 0 || frame_bytes > MAX_FRAME_BYTES || !frame_bytes.is_multiple_of(size) {
         return Err(Error::invalid(format!("frames of {frame_bytes} bytes for elements of {size}")));
     }
-    let mut table = Vec::new();
-    let mut frames = Vec::new();
+    let mask = match elements.validity {
+        Some(_) => {
+            let only_mask = Elements { values: Values::Fixed(Vec::new()), ..elements.clone() };
+            let mut mask = Vec::new();
+            let unfiltered = ArraySchema { filters: Vec::new(), ..schema.clone() };
+            crate::chunk::encode(&unfiltered, &only_mask, &mut mask)?;
+            Some(mask)
+        }
+        None => None,
+    };
+    let raw_frames = raw.chunks(frame_bytes as usize);
+    let count = raw_frames.len() + usize::from(mask.is_some());
+    let count = u32::try_from(count).map_err(|_| Error::invalid("too many frames"))?;
+    // Compressed to where they stay, behind room for the table. Memory that is taken and not touched costs nothing; to grow would copy.
+    let frames_at = 4 + usize::try_from(ENTRY_BYTES * u64::from(count)).unwrap_or(usize::MAX);
+    let mut bytes = Vec::with_capacity(frames_at + raw.len() + raw.len() / 8 + SLACK_BYTES);
+    bytes.extend(count.to_le_bytes());
+    bytes.resize(frames_at, 0);
+    let mut table = Vec::with_capacity(frames_at);
     let mut push = |filtered: &[u8]| -> Result<()> {
-        let start = frames.len();
-        codec.compress(filtered, &mut frames)?;
-        let stored = frames.get(start..).unwrap_or_default();
+        let start = bytes.len();
+        codec.compress(filtered, &mut bytes)?;
+        let stored = bytes.get(start..).unwrap_or_default();
         for len in [stored.len(), filtered.len()] {
             let len = u32::try_from(len).map_err(|_| Error::invalid("a frame of more than 4 GiB"))?;
             table.extend(len.to_le_bytes());
@@ -54,24 +74,22 @@ pub fn encode(
         table.extend(checksum(stored).to_le_bytes());
         Ok(())
     };
-    for frame in raw.chunks(frame_bytes as usize) {
+    for frame in raw_frames {
         push(&encode_filters(&schema.filters, item, frame)?)?;
     }
     let mut decoded_bytes = raw.len() as u64;
-    if elements.validity.is_some() {
-        let only_mask = Elements { values: Values::Fixed(Vec::new()), ..elements.clone() };
-        let mut mask = Vec::new();
-        crate::chunk::encode(&ArraySchema { filters: Vec::new(), ..schema.clone() }, &only_mask, &mut mask)?;
+    if let Some(mask) = mask {
         decoded_bytes += mask.len() as u64;
         push(&mask)?;
     }
-    let count =
-        u32::try_from(table.len() as u64 / ENTRY_BYTES).map_err(|_| Error::invalid("too many frames"))?;
-    let mut bytes = Vec::with_capacity(4 + table.len() + frames.len());
-    bytes.extend(count.to_le_bytes());
-    bytes.extend(table);
-    let checksum = checksum(&bytes);
-    bytes.append(&mut frames);
+    let (head, _) =
+        bytes.split_at_mut_checked(frames_at).ok_or_else(|| Error::invalid("a codec took bytes away"))?;
+    head.get_mut(4..).unwrap_or_default().copy_from_slice(&table);
+    let checksum = checksum(head);
+    // What waits to be written waits in memory.
+    if bytes.capacity() / 4 > bytes.len() {
+        bytes.shrink_to_fit();
+    }
     Ok(FramedBlock { bytes, decoded_bytes, checksum })
 }
 

@@ -38,6 +38,30 @@ fn counted(store: &InMemoryStorage) -> (Arc<CountingStorage>, Arc<dyn Storage>) 
 }
 
 #[test]
+fn a_few_of_many_arrays_that_were_written_ahead_are_read_block_by_block() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.af");
+        let config = FileConfig::default().with_pending_bytes(1 << 20);
+        let mut file = ArrayFile::create_path(&path, config).await.unwrap();
+        profiles(&mut file, 20_000).await;
+        file.flush().await.unwrap();
+        assert!(file.usage().block_bytes > 3 << 20);
+
+        let file = ArrayFile::open_path(&path, FileConfig::default()).await.unwrap();
+        let before = file.counters();
+        let names: Vec<String> = (0..100).map(|i| format!("profile/{:07}/TEMP", i * 199)).collect();
+        let read: Vec<ArrayD<f32>> = file.read_many(&names, vec![], vec![]).await.unwrap();
+        assert_eq!(read.len(), names.len());
+        let after = file.counters();
+        println!("100 arrays: {after:?}");
+        assert_eq!(after.decoded_blocks - before.decoded_blocks, 100);
+        // The index, and 100 blocks of some 3 KiB: not what lies between them, which is all of the file.
+        assert!(after.bytes - before.bytes <= 1 << 20, "{after:?}");
+    });
+}
+
+#[test]
 fn the_index_of_profiles_takes_at_most_24_bytes_an_array_and_opening_reads_little() {
     block_on(async {
         let n = 100_000;

@@ -27,9 +27,12 @@ const PATHS_A_TASK: usize = 1024;
 /// Where rows are.
 pub(crate) struct Places {
     pub(crate) pages: Vec<Arc<NodesPage>>,
-    /// Of each path: which of the pages, and the row in it.
-    pub(crate) places: Vec<Option<(usize, usize)>>,
+    /// Of each path.
+    pub(crate) places: Vec<Place>,
 }
+
+/// Which of the pages, and the row in it.
+pub(crate) type Place = Option<(usize, usize)>;
 
 /// The rows of paths, each with its page.
 fn rows_of(members: &[(usize, usize)], pages: &[Arc<NodesPage>], paths: &[&str]) -> Vec<Option<usize>> {

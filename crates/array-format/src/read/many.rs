@@ -16,7 +16,7 @@ use super::scratch::{Scratch, with_scratch};
 use super::single::{elements, is_in_place, plain};
 use super::view::View;
 use crate::index::Version;
-use crate::index::lookup::Places;
+use crate::index::lookup::{Place, Places};
 use crate::layer::object::PinnedObject;
 use crate::write::pack::parallel;
 
@@ -24,8 +24,10 @@ use crate::write::pack::parallel;
 const BATCH_BYTES: u64 = 32 << 20;
 /// Objects that are opened before arrays are read; of more, all cores open their share while they read.
 const FEW_OBJECTS: usize = 16;
-/// Arrays that a core takes at once: some blocks that no other task wants.
+/// Arrays that a core takes at once: some blocks that no other task wants, and fewer where there would be too little for all cores.
 pub(super) const ARRAYS_A_TASK: usize = 512;
+const LEAST_ARRAYS_A_TASK: usize = 64;
+const TASKS_A_CORE: usize = 4;
 
 /// Arrays that were read, in the order of their paths.
 type Read<T> = Vec<Option<ArrayD<T>>>;
@@ -82,10 +84,7 @@ impl<'p> Group<'p> {
     }
 }
 
-fn groups<'p, T: ArrayElement>(
-    pages: &'p [Arc<NodesPage>],
-    places: &[Option<(usize, usize)>],
-) -> Vec<Group<'p>> {
+fn groups<'p, T: ArrayElement>(pages: &'p [Arc<NodesPage>], places: &[Place]) -> Vec<Group<'p>> {
     let mut groups: Vec<Group<'p>> = Vec::new();
     for (i, place) in places.iter().enumerate() {
         let Some((page, row)) = place else { continue };
@@ -128,15 +127,16 @@ impl Version {
             return Ok(read);
         }
         // Put where they stay by who reads them: they are structs of a hundred bytes, and to gather them took a quarter of the time.
-        let run = |(places_of_task, read): (&[Option<(usize, usize)>], &mut [Option<ArrayD<T>>])| {
-            self.read_task(&places.pages, places_of_task, read)
+        let run = |(of_task, read): (&[Place], &mut [Option<ArrayD<T>>])| {
+            self.read_task(&places.pages, of_task, read)
         };
-        match read.len() {
-            0..=ARRAYS_A_TASK => run((&places.places, &mut read))?,
-            _ => {
-                let tasks = places.places.par_chunks(ARRAYS_A_TASK);
-                tasks.zip(read.par_chunks_mut(ARRAYS_A_TASK)).with_max_len(1).try_for_each(run)?;
-            }
+        let a_task = read.len().div_ceil(TASKS_A_CORE * rayon::current_num_threads());
+        let a_task = a_task.clamp(LEAST_ARRAYS_A_TASK, ARRAYS_A_TASK);
+        if read.len() <= a_task {
+            run((&places.places, &mut read))?;
+        } else {
+            let tasks = places.places.par_chunks(a_task).zip(read.par_chunks_mut(a_task));
+            tasks.with_max_len(1).try_for_each(run)?;
         }
         Ok(read)
     }
@@ -144,7 +144,7 @@ impl Version {
     fn read_task<T: ArrayElement>(
         &self,
         pages: &[Arc<NodesPage>],
-        places: &[Option<(usize, usize)>],
+        places: &[Place],
         read: &mut [Option<ArrayD<T>>],
     ) -> Result<()> {
         let groups = groups::<T>(pages, places);

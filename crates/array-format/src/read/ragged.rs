@@ -17,6 +17,7 @@ use super::scratch::{Scratch, with_scratch};
 use super::single::{bytes_of, is_in_place, plain, shape_of};
 use super::view::View;
 use crate::index::Version;
+use crate::index::lookup::Place;
 use crate::layer::object::PinnedObject;
 
 /// Arrays of any lengths, one behind the other: what CF calls a contiguous ragged array.
@@ -93,7 +94,7 @@ impl View {
             return Ok(None);
         }
         let places = self.version.node_places(&paths).await?;
-        let single = |place: &Option<(usize, usize)>| {
+        let single = |place: &Place| {
             let (page, row) = (*place)?;
             plain::<T>(places.pages.get(page)?, row).filter(|s| s.schema.filters.is_empty())
         };
