@@ -124,7 +124,8 @@ pub fn put_front_coded<'a>(out: &mut Vec<u8>, values: impl Iterator<Item = &'a [
 /// # Errors
 /// `Corrupt`.
 pub fn front_coded(c: &mut Cursor<'_>, n: usize) -> Result<Strings> {
-    let budget = (c.remaining().saturating_mul(256) + (1 << 20)).min(u32::MAX as usize - MAX_KEY_BYTES);
+    let budget =
+        c.remaining().saturating_mul(256).saturating_add(1 << 20).min(u32::MAX as usize - MAX_KEY_BYTES);
     let too_long = || Error::corrupt("a front-coded text is longer than it can be");
     let (shared, rest) = (Numbers::read(c, n)?, Numbers::read(c, n)?);
     let total = shared.iter().chain(rest.iter()).try_fold(0u64, u64::checked_add);
