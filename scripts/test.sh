@@ -32,7 +32,7 @@ examples() { # each of them is registered under the name of its file
 python() { # the reader written from docs/format.md alone; `af import` against netCDF4-python
   scripts/python-env.sh
   built
-  AF="$target/debug/af" .venv/bin/python -m pytest -q -n 2 tests/python_reader tests/roundtrip
+  AF="$target/debug/af" AF_DUMP="$target/debug/examples/dump_source" .venv/bin/python -m pytest -q -n 2 tests/python_reader tests/roundtrip
 }
 
 package() { # the Python package, as it is installed, and its example
