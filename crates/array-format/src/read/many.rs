@@ -22,7 +22,7 @@ use crate::write::pack::parallel;
 
 /// Decoded bytes of blocks that are brought at once for many arrays.
 const BATCH_BYTES: u64 = 32 << 20;
-/// Objects that are opened before arrays are read; of more, all cores open their share while they read.
+/// Objects that are opened before arrays are read. More are opened on all cores, as their bytes are fetched.
 const FEW_OBJECTS: usize = 16;
 /// Arrays that a core takes at once: some blocks that no other task wants, and fewer where there would be too little for all cores.
 pub(super) const ARRAYS_A_TASK: usize = 512;
