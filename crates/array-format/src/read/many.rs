@@ -24,8 +24,8 @@ use crate::write::pack::parallel;
 const BATCH_BYTES: u64 = 32 << 20;
 /// Objects that are opened before arrays are read. More are opened on all cores, as their bytes are fetched.
 const FEW_OBJECTS: usize = 16;
-/// Arrays that a core takes at once: some blocks that no other task wants, and fewer where there would be too little for all cores.
-pub(super) const ARRAYS_A_TASK: usize = 512;
+/// Most arrays that a core takes at once: some blocks that no other task wants.
+const ARRAYS_A_TASK: usize = 512;
 const LEAST_ARRAYS_A_TASK: usize = 64;
 const TASKS_A_CORE: usize = 4;
 
@@ -67,6 +67,11 @@ impl View {
         }
         Ok(all)
     }
+}
+
+/// How many of `n` arrays a core takes at once: fewer where there would be too little for all cores.
+pub(super) fn arrays_a_task(n: usize) -> usize {
+    n.div_ceil(TASKS_A_CORE * rayon::current_num_threads()).clamp(LEAST_ARRAYS_A_TASK, ARRAYS_A_TASK)
 }
 
 /// The arrays of a stretch of paths whose chunks lie in one block.
@@ -130,8 +135,7 @@ impl Version {
         let run = |(of_task, read): (&[Place], &mut [Option<ArrayD<T>>])| {
             self.read_task(&places.pages, of_task, read)
         };
-        let a_task = read.len().div_ceil(TASKS_A_CORE * rayon::current_num_threads());
-        let a_task = a_task.clamp(LEAST_ARRAYS_A_TASK, ARRAYS_A_TASK);
+        let a_task = arrays_a_task(read.len());
         if read.len() <= a_task {
             run((&places.places, &mut read))?;
         } else {

@@ -12,7 +12,7 @@ use array_format_core::{Error, Result};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use rayon::prelude::*;
 
-use super::many::ARRAYS_A_TASK;
+use super::many::arrays_a_task;
 use super::scratch::{Scratch, with_scratch};
 use super::single::{bytes_of, is_in_place, plain, shape_of};
 use super::view::View;
@@ -137,8 +137,9 @@ impl Version {
             self.in_file(Error::invalid(format!("{end} elements of {} do not fit into memory", T::DTYPE)))
         })?;
         let Some(mut rest) = T::as_le_bytes_mut(&mut values) else { return Ok(None) };
-        let mut jobs = Vec::with_capacity(singles.len().div_ceil(ARRAYS_A_TASK));
-        for task in singles.chunks(ARRAYS_A_TASK) {
+        let a_task = arrays_a_task(singles.len());
+        let mut jobs = Vec::with_capacity(singles.len().div_ceil(a_task));
+        for task in singles.chunks(a_task) {
             let (own, others) = rest.split_at_mut(length_of(task));
             rest = others;
             jobs.push((task, own));
