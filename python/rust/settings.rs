@@ -54,6 +54,7 @@ pub(crate) struct Settings {
     options: Vec<(String, String)>,
     deadline: Option<f64>,
     single_writer: bool,
+    memory_maps: bool,
     codec: Option<String>,
     pending_bytes: Option<u64>,
     block_bytes: Option<usize>,
@@ -63,7 +64,8 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn place(&self, url: &str) -> Result<Place> {
-        let mut options = StoreOptions::default().with_single_writer(self.single_writer);
+        let mut options =
+            StoreOptions::default().with_single_writer(self.single_writer).with_memory_maps(self.memory_maps);
         for (name, value) in &self.options {
             options = options.with_option(name, value);
         }

@@ -21,7 +21,8 @@ use crate::peer::Peer;
 /// All of them, ours first.
 pub fn all() -> Vec<Box<dyn Peer>> {
     vec![
-        Box::new(ours::Ours),
+        Box::new(ours::Ours { maps: false }),
+        Box::new(ours::Ours { maps: true }),
         Box::new(array_format_0_15::ArrayFormat0_15),
         Box::new(array_format_0_9::ArrayFormat0_9),
         Box::new(zarrs::Zarrs),

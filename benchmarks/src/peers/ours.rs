@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use array_format::blocking::wait;
-use array_format::storage::{FinishMode, InMemoryStorage, Storage};
+use array_format::storage::{FinishMode, InMemoryStorage, Storage, StoreOptions};
 use array_format::{
     ArrayDefinition, ArrayFile, DType, FileConfig, Lz4Codec, NoCompression, ObjectId, Scalar, Snapshot,
     Statistics, Value, ZstdCodec,
@@ -17,7 +17,10 @@ use ndarray::{ArrayD, ArrayView, IxDyn};
 use crate::data::{Attribute, Profiles, Values, Volume};
 use crate::peer::{Catalogue, Compression, FarVolume, OpenProfiles, OpenVolume, Peer, Updates};
 
-pub struct Ours;
+pub struct Ours {
+    /// Whether files are read through memory maps.
+    pub maps: bool,
+}
 
 const FILE: &str = "data.af";
 const ARRAY: &str = "v";
@@ -36,9 +39,23 @@ fn names(n: usize) -> Vec<String> {
     ["t", "y", "x"].iter().take(n).map(ToString::to_string).collect()
 }
 
+impl Ours {
+    fn open(&self, dir: &Path) -> Result<Snapshot> {
+        let path = dir.join(FILE);
+        let path = path.to_str().context("a folder whose name is Unicode")?;
+        let place = StoreOptions::default().with_memory_maps(self.maps).place(path)?;
+        Ok(wait(ArrayFile::open_at(place, FileConfig::default()))?.snapshot())
+    }
+
+    /// What has nothing to do with maps is measured once.
+    fn check_apart(&self) -> Result<()> {
+        if self.maps { bail!("the same as without maps") } else { Ok(()) }
+    }
+}
+
 impl Peer for Ours {
     fn name(&self) -> &'static str {
-        "array-format"
+        if self.maps { "array-format, mapped" } else { "array-format" }
     }
 
     fn write_volume(&self, dir: &Path, volume: &Volume, how: Compression) -> Result<()> {
@@ -62,8 +79,7 @@ impl Peer for Ours {
     }
 
     fn open_volume(&self, dir: &Path) -> Result<Box<dyn OpenVolume>> {
-        let file = wait(ArrayFile::open_path(dir.join(FILE), FileConfig::default()))?;
-        let snapshot = file.snapshot();
+        let snapshot = self.open(dir)?;
         let dtype = wait(snapshot.array(ARRAY))?.schema.dtype;
         Ok(Box::new(Open { snapshot, dtype }))
     }
@@ -86,8 +102,7 @@ impl Peer for Ours {
     }
 
     fn open_profiles(&self, dir: &Path) -> Result<Box<dyn OpenProfiles>> {
-        let file = wait(ArrayFile::open_path(dir.join(FILE), FileConfig::default()))?;
-        Ok(Box::new(OpenP { snapshot: file.snapshot() }))
+        Ok(Box::new(OpenP { snapshot: self.open(dir)? }))
     }
 
     fn write_integers(&self, dir: &Path, count: usize, make: &dyn Fn(usize) -> Vec<i32>) -> Result<()> {
@@ -102,8 +117,7 @@ impl Peer for Ours {
     }
 
     fn sum_integers(&self, dir: &Path, count: usize) -> Result<i64> {
-        let file = wait(ArrayFile::open_path(dir.join(FILE), FileConfig::default()))?;
-        let snapshot = file.snapshot();
+        let snapshot = self.open(dir)?;
         let mut sum = 0;
         for i in 0..count {
             let values = wait(snapshot.read_array::<i32>(&Profiles::name(i), vec![], vec![]))?;
@@ -113,6 +127,7 @@ impl Peer for Ours {
     }
 
     fn far_volume(&self, volume: &Volume, latency: Duration) -> Result<Box<dyn FarVolume>> {
+        self.check_apart()?;
         let Values::F32(values) = &volume.values else { bail!("not possible with other types") };
         let store = InMemoryStorage::new();
         let mut file = wait(ArrayFile::create(store.clone(), FILE, config(Compression::None)))?;
@@ -126,6 +141,7 @@ impl Peer for Ours {
     }
 
     fn open_catalogue(&self, dir: &Path, on_disk: bool) -> Result<Box<dyn Catalogue>> {
+        self.check_apart()?;
         let file = match on_disk {
             true => wait(ArrayFile::open_path(dir.join(FILE), FileConfig::default()))?,
             false => {
@@ -146,6 +162,7 @@ impl Peer for Ours {
     }
 
     fn updates(&self, dir: &Path, commits: usize) -> Result<Box<dyn Updates>> {
+        self.check_apart()?;
         let path = dir.join(FILE);
         let mut file = wait(ArrayFile::create_path(&path, FileConfig::default()))?;
         let shape = vec![commits as u64 * 100, 100];

@@ -1,7 +1,9 @@
 //! What an index says of a block: `docs/format.md` sections 4 (block list) and 9.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+
+use rustc_hash::FxHasher;
 
 use crate::address::{BlockId, ChunkAddress};
 use crate::codec::CompressionCodec;
@@ -69,9 +71,9 @@ impl BlockMeta {
     }
 
     /// A number, never 0, that two descriptions share if they are equal, and else hardly ever: for comparing with descriptions that are
-    /// not kept. Of this process only.
+    /// not kept. Of this process only. Taken at every read from the cache, so that it has to cost little.
     pub fn fingerprint(&self) -> u32 {
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = FxHasher::default();
         self.hash(&mut hasher);
         (hasher.finish() as u32).max(1)
     }

@@ -31,6 +31,7 @@ mod runtime;
 mod snapshot;
 mod tags;
 mod verify;
+mod virtual_memory;
 mod write;
 
 // ── Public re-exports ───────────────────────────────────────────────

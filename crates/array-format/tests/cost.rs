@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use array_format::storage::StoreOptions;
 use array_format::*;
 use array_format_testkit::CountingStorage;
 use futures::executor::block_on;
@@ -35,6 +36,36 @@ async fn profiles(file: &mut ArrayFile, n: u64) {
 fn counted(store: &InMemoryStorage) -> (Arc<CountingStorage>, Arc<dyn Storage>) {
     let counting = Arc::new(CountingStorage::new(Arc::new(store.clone())));
     (counting.clone(), counting)
+}
+
+#[test]
+fn a_file_that_is_mapped_is_read_without_requests_once_it_is_open() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Arc::new(LocalStorage::new(folder.path()));
+        let data = Array::from_shape_fn((64, 100, 200), |(i, j, k)| random((i * j + k) as u64) as f32);
+        let mut file = ArrayFile::create(storage, "g.af", FileConfig::new(NoCompression)).await.unwrap();
+        let dims = || vec!["t".into(), "y".into(), "x".into()];
+        file.define_array::<f32>("grid", dims(), vec![64, 100, 200], Some(vec![8, 100, 200]), None).unwrap();
+        file.write_array("grid", vec![0, 0, 0], data.view().into_dyn()).await.unwrap();
+        profiles(&mut file, 1000).await;
+        file.flush().await.unwrap();
+        let names: Vec<String> = (0..1000).map(|i| format!("profile/{i:07}/TEMP")).collect();
+        let expected: Vec<ArrayD<f32>> = file.read_many(&names, vec![], vec![]).await.unwrap();
+
+        let options = StoreOptions::default().with_memory_maps(true);
+        let place = options.place(folder.path().join("g.af").to_str().unwrap()).unwrap();
+        let file = ArrayFile::open_at(place, FileConfig::default()).await.unwrap();
+        file.array("grid").await.unwrap();
+        let before = file.counters();
+        let whole: ArrayD<f32> = file.read_array("grid", vec![], vec![]).await.unwrap();
+        assert_eq!(whole, data.clone().into_dyn());
+        let part: ArrayD<f32> = file.read_array("grid", vec![0, 7, 9], vec![64, 1, 1]).await.unwrap();
+        assert_eq!(part, data.slice(ndarray::s![.., 7..8, 9..10]).into_dyn());
+        assert_eq!(file.read_many::<f32>(&names, vec![], vec![]).await.unwrap(), expected);
+        let after = file.counters();
+        assert_eq!((after.requests, after.bytes), (before.requests, before.bytes), "{after:?}");
+    });
 }
 
 #[test]

@@ -51,6 +51,33 @@ fn local_storage_passes() {
 }
 
 #[test]
+fn local_storage_with_memory_maps_passes() {
+    let folder = tempdir().unwrap();
+    let storage = LocalStorage::new(folder.path()).with_memory_maps(true).into_storage();
+    block_on(conformance::run(&*storage, "new/folders"));
+}
+
+#[test]
+fn a_mapped_object_is_its_own_tail_and_outlives_its_name() {
+    let folder = tempdir().unwrap();
+    let mapping = LocalStorage::new(folder.path()).with_memory_maps(true).into_storage();
+    let large: Vec<u8> = (0..3 << 20).map(|i: u32| (i % 251) as u8).collect();
+    for (path, bytes) in [("large", large.clone()), ("small", large[..1000].to_vec()), ("empty", Vec::new())]
+    {
+        block_on(async {
+            let tag = mapping.put(path, bytes.clone().into(), FinishMode::Create).await.unwrap();
+            let opened = mapping.open(path, 100).await.unwrap();
+            let tail_bytes = if path == "large" { bytes.len() } else { bytes.len().min(100) };
+            assert_eq!(opened.tail, bytes[bytes.len() - tail_bytes..], "{path}");
+            mapping.put(path, Bytes::from_static(b"another"), FinishMode::Replace(tag)).await.unwrap();
+            mapping.delete(path).await.unwrap();
+            assert_eq!(opened.object.read(0..bytes.len() as u64).await.unwrap(), bytes, "{path}");
+            assert_eq!(opened.tail, bytes[bytes.len() - tail_bytes..], "{path}");
+        });
+    }
+}
+
+#[test]
 fn memory_passes() {
     let storage = InMemoryStorage::new();
     block_on(conformance::run(&storage, "exam"));

@@ -27,6 +27,7 @@ class _Settings(TypedDict):
     options: list[tuple[str, str]]
     deadline: float | None
     single_writer: bool
+    memory_maps: bool
     codec: str | None
     pending_bytes: int | None
     block_bytes: int | None

@@ -130,6 +130,7 @@ def open(
     options: Mapping[str, Any] | None = None,
     deadline: float | None = None,
     single_writer: bool = False,
+    memory_maps: bool = False,
     codec: str | None = None,
     pending_bytes: int | None = None,
     block_bytes: int | None = None,
@@ -154,6 +155,9 @@ def open(
         Seconds within which an operation of the store succeeds or fails; 60 unless set.
     single_writer : bool
         Accept a store that ignores conditions, because no two processes ever write the file at once.
+    memory_maps : bool
+        Read a file of this machine through a memory map, without a copy of what the system holds of it. If something truncates the file
+        meanwhile, the process ends.
     codec : str, optional
         What the file's blocks are compressed with, for arrays that do not say: ``"none"``, ``"lz4"``, ``"zstd:3"``. What is best for a
         sample of the data unless set.
@@ -181,6 +185,7 @@ def open(
         "options": [(str(k), _option(v)) for k, v in (options or {}).items()],
         "deadline": deadline,
         "single_writer": single_writer,
+        "memory_maps": memory_maps,
         "codec": codec,
         "pending_bytes": pending_bytes,
         "block_bytes": block_bytes,

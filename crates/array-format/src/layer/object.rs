@@ -45,9 +45,9 @@ pub(crate) struct PinnedObject {
 }
 
 impl PinnedObject {
-    pub(crate) fn new(opened: Opened, counting: Arc<Counting>) -> Self {
+    fn new(opened: Opened, tail_bytes: u64, counting: Arc<Counting>) -> Self {
         counting.requests.fetch_add(1, Ordering::Relaxed);
-        counting.bytes.fetch_add(opened.tail.len() as u64, Ordering::Relaxed);
+        counting.bytes.fetch_add(tail_bytes.min(opened.tail.len() as u64), Ordering::Relaxed);
         Self { object: opened.object, tail: opened.tail, counting }
     }
 
@@ -64,27 +64,35 @@ impl PinnedObject {
         self.object.now().is_some()
     }
 
-    /// Bytes of a range, in the place of what `out` held, where [`reads_now`](Self::reads_now).
-    pub(crate) fn read_now(&self, range: Range<u64>, out: &mut Vec<u8>) -> Result<()> {
-        if let Some(bytes) = self.in_tail(&range) {
-            out.clear();
-            out.extend_from_slice(&bytes);
-            return Ok(());
+    /// Bytes of a range, where [`reads_now`](Self::reads_now): read into `room` unless they are in memory.
+    pub(crate) fn read_now<'b>(&'b self, range: Range<u64>, room: &'b mut Vec<u8>) -> Result<&'b [u8]> {
+        if let Some(bytes) = self.held(&range) {
+            return Ok(bytes);
         }
         let Some(now) = self.object.now() else {
             return Err(Error::new(ErrorKind::Unsupported, "this object cannot be read without waiting"));
         };
         self.counting.requests.fetch_add(1, Ordering::Relaxed);
         self.counting.bytes.fetch_add(range.end.saturating_sub(range.start), Ordering::Relaxed);
-        now.read_now(range, out)
+        now.read_now(range, room)?;
+        Ok(room)
     }
 
-    /// Bytes of a range that came along with opening.
+    /// Where a range lies in what came along with opening.
+    fn place_in_tail(&self, range: &Range<u64>) -> Option<Range<usize>> {
+        let tail_start = self.object.size().checked_sub(self.tail.len() as u64)?;
+        let at = |offset: u64| usize::try_from(offset.checked_sub(tail_start)?).ok();
+        let place = at(range.start)?..at(range.end)?;
+        (place.start <= place.end && range.end <= self.object.size()).then_some(place)
+    }
+
+    /// Bytes of a range that are in memory: they came along with opening.
+    pub(crate) fn held(&self, range: &Range<u64>) -> Option<&[u8]> {
+        self.tail.get(self.place_in_tail(range)?)
+    }
+
     fn in_tail(&self, range: &Range<u64>) -> Option<Bytes> {
-        let tail_start = self.object.size() - self.tail.len() as u64;
-        let at = |offset: u64| (offset - tail_start) as usize;
-        let inside = range.start >= tail_start && range.start <= range.end && range.end <= self.object.size();
-        inside.then(|| self.tail.slice(at(range.start)..at(range.end)))
+        Some(self.tail.slice(self.place_in_tail(range)?))
     }
 
     /// Bytes of a range; free of charge where the tail has them.
@@ -243,7 +251,7 @@ impl Objects {
     /// Opens the object at `path` with its tail.
     pub(crate) async fn open_path(&self, path: &str, tail_bytes: u64) -> Result<PinnedObject> {
         let opened = self.storage.open(path, tail_bytes).await?;
-        Ok(PinnedObject::new(opened, self.counting.clone()))
+        Ok(PinnedObject::new(opened, tail_bytes, self.counting.clone()))
     }
 
     /// Whether objects here can be read without waiting, as far as it is known: those that are open can.

@@ -28,6 +28,7 @@ use super::slabs::{self, LEAST_BATCH_BYTES, Piece, Slab, batches, held};
 use super::view::{ChunkSource, FoundArray, View};
 use crate::index::Version;
 use crate::layer::object::PinnedObject;
+use crate::virtual_memory::prefer_large_pages;
 use crate::write::pending::grid;
 
 /// Stored bytes that are on their way meanwhile, for each core that decodes. All that is under way shares the line and arrives at about the same
@@ -76,6 +77,7 @@ impl View {
         if let Some(size) = schema.dtype.fixed_size_bytes() {
             let len = n.checked_mul(size).ok_or_else(|| Error::invalid("a region larger than memory"))?;
             let mut values = zeroed(len)?;
+            prefer_large_pages(&mut values);
             let mut validity = if schema.nullable { Some(zeroed(n)?) } else { None };
             self.read_fixed(array, region, &mut values, validity.as_deref_mut()).await?;
             return Ok(Elements { dtype: schema.dtype, values: Values::Fixed(values), validity });

@@ -197,9 +197,12 @@ impl Source<'_> {
                 (*start, &bytes[..])
             }
             Self::Now { object, offset, stretches, held, bytes } => {
+                let at = |o: u64| offset.saturating_add(o);
+                if let Some(bytes) = object.held(&(at(range.start)..at(range.end))) {
+                    return Ok(bytes);
+                }
                 if !within(held) {
                     let stretch = stretches.iter().find(|s| within(s)).ok_or_else(absent)?.clone();
-                    let at = |o: u64| offset.saturating_add(o);
                     object.read_now(at(stretch.start)..at(stretch.end), bytes)?;
                     *held = stretch;
                 }
@@ -242,7 +245,7 @@ impl Frames<'_> {
         }
         let len = framed::table_bytes(self.schema, self.piece.elements, self.block.frame_bytes);
         let end = self.block.offset.saturating_add(len.min(self.block.stored_bytes));
-        object.read_now(self.block.offset..end, bytes)?;
+        let bytes = object.read_now(self.block.offset..end, bytes)?;
         let table = table(self.schema, self.piece.elements, self.block, bytes)?;
         if let Some(shared) = shared {
             // Another piece may have been faster; it read the same.

@@ -205,15 +205,13 @@ impl Version {
             // What is used as a whole is not kept: the disk gives it back as fast, and the cache is for what is not.
             None if is_whole => None,
             None => Some(self.config.cache.get_or_decode(&self.block_key(block)?, || {
-                object.read_now(range.clone(), stored)?;
-                self.decode_block(block, stored)
+                self.decode_block(block, object.read_now(range.clone(), stored)?)
             })?),
         };
         if let Some(bytes) = &kept {
             return f(bytes);
         }
-        object.read_now(range, stored)?;
-        f(self.decode_block_to(block, stored, raw)?)
+        f(self.decode_block_to(block, object.read_now(range, stored)?, raw)?)
     }
 
     /// Reads the others: all blocks are asked for at once.

@@ -19,6 +19,7 @@ use super::view::View;
 use crate::index::Version;
 use crate::index::lookup::Place;
 use crate::layer::object::PinnedObject;
+use crate::virtual_memory::prefer_large_pages;
 
 /// Arrays of any lengths, one behind the other: what CF calls a contiguous ragged array.
 #[derive(Debug, Clone, PartialEq)]
@@ -137,6 +138,7 @@ impl Version {
             self.in_file(Error::invalid(format!("{end} elements of {} do not fit into memory", T::DTYPE)))
         })?;
         let Some(mut rest) = T::as_le_bytes_mut(&mut values) else { return Ok(None) };
+        prefer_large_pages(rest);
         let a_task = arrays_a_task(singles.len());
         let mut jobs = Vec::with_capacity(singles.len().div_ceil(a_task));
         for task in singles.chunks(a_task) {
@@ -188,9 +190,9 @@ impl Version {
         }
         let is_whole = end == Some(block.decoded_bytes);
         if is_whole && out.len() == self.decoded_len(block)? && self.cached_block(block)?.is_none() {
-            object.read_now(block.offset..block.end(), &mut scratch.stored)?;
-            verify(&scratch.stored, block.checksum, "a block")?;
-            return self.decompress(block, &scratch.stored, out);
+            let stored = object.read_now(block.offset..block.end(), &mut scratch.stored)?;
+            verify(stored, block.checksum, "a block")?;
+            return self.decompress(block, stored, out);
         }
         self.with_block(object, block, is_whole, scratch, |decoded| {
             let mut out = out;

@@ -42,13 +42,14 @@ use super::{ListEntry, ObjectTag, Opened, Storage, Upload};
 ///
 /// Symbolic links are followed: replacing a link replaces what it points to.
 ///
-/// Not used: memory maps (another process that truncates a file would end this one), threads, caches.
+/// Not used: threads, caches; memory maps only [where the user wants them](Self::with_memory_maps).
 #[derive(Debug, Clone)]
 pub struct LocalStorage {
     // As it was given, for people, and as it is, so that a later change of the working folder changes nothing.
     shown: PathBuf,
     root: PathBuf,
     folders: DurableFolders,
+    maps: bool,
 }
 
 impl LocalStorage {
@@ -59,7 +60,16 @@ impl LocalStorage {
             root => root,
         };
         let root = std::path::absolute(&shown).unwrap_or_else(|_| shown.clone());
-        Self { shown, root, folders: DurableFolders::default() }
+        Self { shown, root, folders: DurableFolders::default(), maps: false }
+    }
+
+    /// Reads files of 1 MiB and more through memory maps, without a copy of what the system holds of them. Not the default: another process that
+    /// truncates such a file, or a disk that fails under it, ends this one (`SIGBUS`) where reading would give an error, and bytes that
+    /// are overwritten change under who reads them. This library does neither; mind tools that copy over a file in place.
+    #[must_use]
+    pub fn with_memory_maps(mut self, maps: bool) -> Self {
+        self.maps = maps;
+        self
     }
 
     /// The storage and the path within it for the file `path`, which may be absolute or hold `..`.
@@ -114,7 +124,8 @@ impl LocalStorage {
 #[async_trait]
 impl Storage for LocalStorage {
     async fn open(&self, path: &str, tail_bytes: u64) -> Result<Opened> {
-        let (object, tail) = LocalObject::open(&self.locate(path)?, self.describe(path), tail_bytes)?;
+        let (object, tail) =
+            LocalObject::open(&self.locate(path)?, self.describe(path), tail_bytes, self.maps)?;
         Ok(Opened { object: Arc::new(object), tail })
     }
 

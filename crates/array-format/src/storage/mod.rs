@@ -212,7 +212,7 @@ impl dyn Storage {
 pub struct Opened {
     /// The pinned object.
     pub object: Arc<dyn StoredObject>,
-    /// Its last bytes, as many as were asked for, or all of them.
+    /// Its last bytes, as many as were asked for, or all of them: if it has no more, or none of them has to be brought here.
     pub tail: Bytes,
 }
 

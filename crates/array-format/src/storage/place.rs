@@ -75,11 +75,12 @@ pub struct StoreOptions {
     pub(super) options: BTreeMap<String, String>,
     pub(super) deadline: Duration,
     pub(super) single_writer: bool,
+    pub(super) maps: bool,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { options: BTreeMap::new(), deadline: DEADLINE, single_writer: false }
+        Self { options: BTreeMap::new(), deadline: DEADLINE, single_writer: false, maps: false }
     }
 }
 
@@ -90,6 +91,7 @@ impl fmt::Debug for StoreOptions {
             .field("options", &self.options.keys())
             .field("deadline", &self.deadline)
             .field("single_writer", &self.single_writer)
+            .field("maps", &self.maps)
             .finish()
     }
 }
@@ -119,6 +121,13 @@ impl StoreOptions {
         self
     }
 
+    /// Reads files of this machine through memory maps: see [`LocalStorage::with_memory_maps`] for what they take.
+    #[must_use]
+    pub fn with_memory_maps(mut self, maps: bool) -> Self {
+        self.maps = maps;
+        self
+    }
+
     /// The place that a URL, or a path on this machine, names. Nothing is requested yet.
     ///
     /// Stores are shared: places of one bucket with equal options and environment use the same connections.
@@ -128,10 +137,10 @@ impl StoreOptions {
     /// `InvalidArgument` for a URL of an unknown kind or without a path, an unknown option, incomplete credentials; `Unsupported` where this
     /// build has no remote stores.
     pub fn place(&self, url: &str) -> Result<Place> {
-        let Some((scheme, rest)) = url.split_once("://") else { return Self::local(Path::new(url)) };
+        let Some((scheme, rest)) = url.split_once("://") else { return self.local(Path::new(url)) };
         let scheme = scheme.to_ascii_lowercase();
         match scheme.as_str() {
-            "file" => Self::local(&file_path(url)?),
+            "file" => self.local(&file_path(url)?),
             "memory" => {
                 let path = rest.trim_start_matches('/').to_owned();
                 super::path::check_object(&path)?;
@@ -141,9 +150,9 @@ impl StoreOptions {
         }
     }
 
-    fn local(path: &Path) -> Result<Place> {
+    fn local(&self, path: &Path) -> Result<Place> {
         let (storage, path) = LocalStorage::for_path(path)?;
-        Ok(Place { storage: Arc::new(storage), path })
+        Ok(Place { storage: Arc::new(storage.with_memory_maps(self.maps)), path })
     }
 
     #[cfg(feature = "remote")]
