@@ -7,6 +7,9 @@ mod bitround;
 mod delta;
 mod filter;
 mod lz4;
+#[cfg(not(target_arch = "wasm32"))]
+mod lz4_native;
+mod lz4_pure;
 mod none;
 mod numbers;
 #[cfg(feature = "pco")]

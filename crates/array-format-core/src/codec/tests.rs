@@ -132,6 +132,7 @@ proptest! {
             out[at] ^= bend;
             let _ = codec.decompress(&[], &out, &mut dst);
             let _ = zstd_pure::decompress(&out, &mut dst);
+            let _ = lz4_pure::decompress(&out, &mut dst);
         }
     }
 
