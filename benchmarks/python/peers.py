@@ -64,6 +64,15 @@ class ArrayFormat:
         return array_format.open(folder / "v.af")["v"].__getitem__
 
 
+class ArrayFormatMapped(ArrayFormat):
+    name = "array-format, mapped (Python)"
+
+    def open(self, folder):
+        import array_format
+
+        return array_format.open(folder / "v.af", memory_maps=True)["v"].__getitem__
+
+
 class Zarr:
     name = "zarr-python"
     packages = ("zarr",)
@@ -225,7 +234,7 @@ class Blosc2:
         return blosc2.open(str(folder / "v.b2nd"), mode="r").__getitem__
 
 
-PEERS = {p.name: p for p in (ArrayFormat(), Zarr(), ZarrSharded(), Icechunk(), H5py(), NetCDF4(), TensorStore(), TileDB(), Blosc2())}
+PEERS = {p.name: p for p in (ArrayFormat(), ArrayFormatMapped(), Zarr(), ZarrSharded(), Icechunk(), H5py(), NetCDF4(), TensorStore(), TileDB(), Blosc2())}
 
 
 # The same random places as in the Rust benchmarks.

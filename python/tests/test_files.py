@@ -277,3 +277,15 @@ def test_counters_count(path: str) -> None:
     before = file.counters["bytes"]
     file["a"][...]
     assert file.counters["bytes"] > before
+
+
+def test_memory_maps_bring_no_bytes(path: str) -> None:
+    values = np.random.default_rng(1).random((50, 10_000))
+    with af.open(path, "w") as file:
+        file.create_array("a", values, chunks=(5, 10_000), codec="none")
+    opened = af.open(path, memory_maps=True)
+    for file in (opened, pickle.loads(pickle.dumps(opened))):
+        array = file["a"]
+        before = file.counters["bytes"]
+        assert np.array_equal(array[...], values) and np.array_equal(array[7:9, ::3], values[7:9, ::3])
+        assert file.counters["bytes"] == before

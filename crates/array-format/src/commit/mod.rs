@@ -5,6 +5,7 @@
 
 pub(crate) mod blocks;
 pub(crate) mod build;
+mod chunks;
 pub(crate) mod maintain;
 pub(crate) mod publish;
 pub(crate) mod rebase;

@@ -14,7 +14,7 @@ use array_format_core::{Error, Result};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::assemble::Target;
+use super::fill::Target;
 use super::scratch::{Scratch, room, with_scratch};
 use super::slabs::Piece;
 use crate::cache::Cached;

@@ -3,7 +3,9 @@
 mod arrivals;
 pub(crate) mod assemble;
 pub(crate) mod fetch;
+mod fill;
 mod frames;
+mod load;
 mod many;
 pub(crate) mod ragged;
 mod scratch;

@@ -7,7 +7,7 @@ use array_format_core::block::ChunkRef;
 use array_format_core::framed::FrameTable;
 use array_format_core::grid::Overlap;
 
-use super::assemble::Target;
+use super::fill::Target;
 use super::single::LARGE_BYTES;
 use super::view::ChunkSource;
 

@@ -8,9 +8,10 @@ use parking_lot::Mutex;
 use rayon::prelude::*;
 
 use super::arrivals::Arrivals;
-use super::assemble::{Target, WHOLE_BLOCK_BYTES};
 use super::fetch::Stretch;
+use super::fill::Target;
 use super::frames::{self, Frames, Needed, Stored};
+use super::load::WHOLE_BLOCK_BYTES;
 use super::slabs::{Piece, Slab};
 use super::view::ChunkSource;
 use crate::index::Version;

@@ -1,6 +1,6 @@
 //! Changes that wait for a commit. Cloning shares the data.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -20,19 +20,10 @@ use super::brief::Brief;
 use super::by_id::ById;
 use super::coords::Coords;
 use super::flats::{Flat, Flats, HeldFlat};
+use super::names::{MANY_KEYS, Names, Recent, shared_value};
 use super::small_map::SmallMap;
 use super::stage::{exists, holds_others, inside_of_array};
 use crate::index::Version;
-
-/// Key sets of which it is remembered what they grew to.
-const MOST_GROWN: usize = 4096;
-
-/// Values of attributes that are remembered, for others that are equal, and bytes of each of them.
-const MOST_VALUES: usize = 1 << 16;
-const MOST_SHARED_BYTES: usize = 64;
-
-/// Attributes from which on a node has a key set of its own, which is changed in place.
-const MANY_KEYS: usize = 32;
 
 /// Ids of nodes that no version has yet; the commit gives them real ones.
 pub(crate) const NEW_NODE: u64 = 1 << 63;
@@ -138,99 +129,6 @@ pub(crate) struct Pending {
     pub(crate) new_nodes: u64,
     /// Grows with every change.
     pub(crate) edits: u64,
-}
-
-/// Names of attributes: many nodes have the same ones.
-#[derive(Debug, Clone, Default)]
-struct Names {
-    /// Each kept once.
-    known: HashSet<Arc<str>>,
-    /// Key sets that were grown by a name, by their addresses, with what they became.
-    grown: HashMap<usize, (KeySet, SmallMap<Arc<str>, KeySet>)>,
-    /// What was set last, in order.
-    recent: Vec<Recent>,
-    /// Which of them is expected next: node after node, mostly the same attributes are set in the same order.
-    next: usize,
-}
-
-/// An attribute that was set.
-#[derive(Debug, Clone)]
-struct Recent {
-    name: Arc<str>,
-    value: Arc<Value>,
-    /// The key sets of the node before and after.
-    before: KeySet,
-    after: KeySet,
-}
-
-impl Names {
-    fn shared(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.known.get(name) {
-            return known.clone();
-        }
-        let name: Arc<str> = name.into();
-        self.known.insert(name.clone());
-        name
-    }
-
-    /// A key set with one name more, at `place`: the same one for all that were the same.
-    fn grown(&mut self, keys: &KeySet, place: usize, name: &str) -> KeySet {
-        let at = Arc::as_ptr(keys).addr();
-        if let Some(known) = self.grown.get(&at).and_then(|(_, grown)| grown.get(name)) {
-            return known.clone();
-        }
-        let mut more = Vec::with_capacity(keys.len() + 1);
-        more.extend_from_slice(keys);
-        more.insert(place, name.to_owned());
-        let more = Arc::new(more);
-        if self.grown.len() >= MOST_GROWN {
-            self.grown.clear();
-        }
-        let name = self.shared(name);
-        // It is kept, so that nothing else gets its address.
-        let (_, grown) = self.grown.entry(at).or_insert_with(|| (keys.clone(), SmallMap::default()));
-        grown.insert(name, more.clone());
-        more
-    }
-
-    /// The attribute that was set like this on another node, if it is the one that comes next.
-    fn again(&mut self, keys: &KeySet, name: &str) -> Option<&mut Recent> {
-        let is = |r: &Recent| Arc::ptr_eq(&r.before, keys) && *r.name == *name;
-        let place = match self.recent.get(self.next) {
-            Some(next) if is(next) => self.next,
-            _ if self.recent.first().is_some_and(is) => 0,
-            _ => return None,
-        };
-        self.next = place + 1;
-        self.recent.get_mut(place)
-    }
-
-    fn note(&mut self, recent: Recent) {
-        if self.next >= MANY_KEYS {
-            self.next = 0;
-        }
-        match self.recent.get_mut(self.next) {
-            Some(place) => *place = recent,
-            None => self.recent.push(recent),
-        }
-        self.next += 1;
-    }
-}
-
-/// The same value as others have that are equal, as those of many arrays mostly are.
-fn shared_value(known: &mut HashSet<Arc<Value>>, value: Value) -> Arc<Value> {
-    if value.heap_bytes() > MOST_SHARED_BYTES {
-        return Arc::new(value);
-    }
-    if let Some(known) = known.get(&value) {
-        return known.clone();
-    }
-    let value = Arc::new(value);
-    if known.len() >= MOST_VALUES {
-        known.clear();
-    }
-    known.insert(value.clone());
-    value
 }
 
 impl StagedNode {
