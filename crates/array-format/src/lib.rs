@@ -31,7 +31,6 @@ mod runtime;
 mod snapshot;
 mod tags;
 mod verify;
-mod virtual_memory;
 mod write;
 
 // ── Public re-exports ───────────────────────────────────────────────

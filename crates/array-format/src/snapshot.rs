@@ -16,7 +16,6 @@ use ndarray::{ArrayD, ArrayViewMutD, IxDyn};
 use crate::read::View;
 use crate::read::ragged::Ragged;
 use crate::read::view::FoundArray;
-use crate::virtual_memory::prefer_large_pages;
 
 /// What can be read of a file at one moment. Later commits, compactions and changes do not show in it.
 ///
@@ -202,7 +201,6 @@ impl Snapshot {
         let mut zeros = if T::NULLABLE { None } else { T::zeros(region.len()?) };
         let values = match zeros.as_deref_mut().and_then(T::as_le_bytes_mut) {
             Some(bytes) => {
-                prefer_large_pages(bytes);
                 self.view.read_fixed(array, region, bytes, None).await?;
                 zeros.unwrap_or_default()
             }

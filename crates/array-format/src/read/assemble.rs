@@ -17,7 +17,6 @@ use super::fill::Target;
 use super::slabs::{self, Piece, Slab};
 use super::view::{ChunkSource, FoundArray, View};
 use crate::index::Version;
-use crate::virtual_memory::prefer_large_pages;
 use crate::write::pending::grid;
 
 impl View {
@@ -28,7 +27,6 @@ impl View {
         if let Some(size) = schema.dtype.fixed_size_bytes() {
             let len = n.checked_mul(size).ok_or_else(|| Error::invalid("a region larger than memory"))?;
             let mut values = zeroed(len)?;
-            prefer_large_pages(&mut values);
             let mut validity = if schema.nullable { Some(zeroed(n)?) } else { None };
             self.read_fixed(array, region, &mut values, validity.as_deref_mut()).await?;
             return Ok(Elements { dtype: schema.dtype, values: Values::Fixed(values), validity });

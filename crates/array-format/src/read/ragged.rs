@@ -19,7 +19,6 @@ use super::view::View;
 use crate::index::Version;
 use crate::index::lookup::Place;
 use crate::layer::object::PinnedObject;
-use crate::virtual_memory::prefer_large_pages;
 
 /// Arrays of any lengths, one behind the other: what CF calls a contiguous ragged array.
 #[derive(Debug, Clone, PartialEq)]
@@ -138,7 +137,6 @@ impl Version {
             self.in_file(Error::invalid(format!("{end} elements of {} do not fit into memory", T::DTYPE)))
         })?;
         let Some(mut rest) = T::as_le_bytes_mut(&mut values) else { return Ok(None) };
-        prefer_large_pages(rest);
         let a_task = arrays_a_task(singles.len());
         let mut jobs = Vec::with_capacity(singles.len().div_ceil(a_task));
         for task in singles.chunks(a_task) {

@@ -12,6 +12,7 @@
 //! only within one machine (NFS with `local_lock`) allow one writing machine at a time.
 
 mod error;
+mod map;
 mod object;
 mod publish;
 mod sys;
@@ -65,7 +66,8 @@ impl LocalStorage {
 
     /// Reads files of 1 MiB and more through memory maps, without a copy of what the system holds of them. Not the default: another process that
     /// truncates such a file, or a disk that fails under it, ends this one (`SIGBUS`) where reading would give an error, and bytes that
-    /// are overwritten change under who reads them. This library does neither; mind tools that copy over a file in place.
+    /// are overwritten change under who reads them. This library does neither; mind tools that copy over a file in place. On Windows a file that is
+    /// mapped cannot be replaced or deleted.
     #[must_use]
     pub fn with_memory_maps(mut self, maps: bool) -> Self {
         self.maps = maps;

@@ -10,10 +10,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::error::io_error;
+use super::map::map;
 use super::sys;
 use crate::storage::path::check_range;
 use crate::storage::{ObjectTag, ReadNow, StoredObject};
-use crate::virtual_memory::map;
 
 /// A smaller file is read faster than it is mapped.
 const MAPPED_BYTES: u64 = 1 << 20;
