@@ -48,6 +48,7 @@ mod tests {
         Lz4Codec.decompress(&[], b"\x11a\x01\x00\xc0bcdefghijklm", &mut dst).unwrap();
         assert_eq!(&dst, b"aaaaaabcdefghijklm");
     }
+
     #[test]
     fn both_implementations_read_each_other() {
         let numbers: Vec<u8> = (0..40_000u32).flat_map(|i| (i / 3).to_le_bytes()).collect();

@@ -45,10 +45,12 @@ pub(crate) struct PinnedObject {
 }
 
 impl PinnedObject {
-    fn new(opened: Opened, tail_bytes: u64, counting: Arc<Counting>) -> Self {
+    fn new(opened: Opened, counting: Arc<Counting>) -> Self {
         counting.requests.fetch_add(1, Ordering::Relaxed);
-        counting.bytes.fetch_add(tail_bytes.min(opened.tail.len() as u64), Ordering::Relaxed);
-        Self { object: opened.object, tail: opened.tail, counting }
+        counting.bytes.fetch_add(opened.tail.len() as u64, Ordering::Relaxed);
+        // Of an object that is mapped, all of it came along.
+        let tail = opened.object.mapped().cloned().unwrap_or(opened.tail);
+        Self { object: opened.object, tail, counting }
     }
 
     pub(crate) fn stored(&self) -> &Arc<dyn StoredObject> {
@@ -251,7 +253,7 @@ impl Objects {
     /// Opens the object at `path` with its tail.
     pub(crate) async fn open_path(&self, path: &str, tail_bytes: u64) -> Result<PinnedObject> {
         let opened = self.storage.open(path, tail_bytes).await?;
-        Ok(PinnedObject::new(opened, tail_bytes, self.counting.clone()))
+        Ok(PinnedObject::new(opened, self.counting.clone()))
     }
 
     /// Whether objects here can be read without waiting, as far as it is known: those that are open can.

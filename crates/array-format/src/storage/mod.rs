@@ -212,7 +212,7 @@ impl dyn Storage {
 pub struct Opened {
     /// The pinned object.
     pub object: Arc<dyn StoredObject>,
-    /// Its last bytes, as many as were asked for, or all of them: if it has no more, or none of them has to be brought here.
+    /// Its last bytes, as many as were asked for, or all of them.
     pub tail: Bytes,
 }
 
@@ -231,6 +231,11 @@ pub trait ReadNow: Send + Sync {
 pub trait StoredObject: Debug + Send + Sync + 'static {
     /// How to read without waiting, for objects that can: then each thread that decodes reads what it needs by itself.
     fn now(&self) -> Option<&dyn ReadNow> {
+        None
+    }
+
+    /// All of its bytes, where they can be had without reading: of a file that is mapped into memory.
+    fn mapped(&self) -> Option<&Bytes> {
         None
     }
 

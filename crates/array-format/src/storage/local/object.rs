@@ -15,19 +15,20 @@ use super::sys;
 use crate::storage::path::check_range;
 use crate::storage::{ObjectTag, ReadNow, StoredObject};
 
-/// A smaller file is read faster than it is mapped.
+/// Smaller files are read: most layers are, and a map is a call to make and another to end it.
 const MAPPED_BYTES: u64 = 1 << 20;
 
 #[derive(Debug)]
 pub(super) struct LocalObject {
     file: File,
     size: u64,
+    mapped: Option<Bytes>,
     tag: ObjectTag,
     shown: String,
 }
 
 impl LocalObject {
-    /// Opens `place` and reads its last `tail_bytes`; of a file that is mapped, all of it is the tail.
+    /// Opens `place` and reads its last `tail_bytes`. `maps`: files that are large enough are mapped, if they can be.
     pub(super) fn open(place: &Path, shown: String, tail_bytes: u64, maps: bool) -> Result<(Self, Bytes)> {
         let opened = sys::open_to_read(place).and_then(|file| {
             let metadata = file.metadata()?;
@@ -40,14 +41,11 @@ impl LocalObject {
         if !metadata.is_file() {
             return Err(Error::invalid(format!("cannot open {shown}: it is a pipe or a device, not a file")));
         }
-        let object = Self { file, size: metadata.len(), tag: sys::tag(&metadata), shown };
-        if maps
-            && object.size >= MAPPED_BYTES
-            && let Ok(all) = map(&object.file)
-            && all.len() as u64 == object.size
-        {
-            return Ok((object, all));
-        }
+        let size = metadata.len();
+        // A file system without maps is read.
+        let mapped = if maps && size >= MAPPED_BYTES { map(&file).ok() } else { None };
+        let mapped = mapped.filter(|all| all.len() as u64 == size);
+        let object = Self { file, size, mapped, tag: sys::tag(&metadata), shown };
         let mut tail = Vec::new();
         object.read_to(object.size.saturating_sub(tail_bytes)..object.size, &mut tail)?;
         Ok((object, tail.into()))
@@ -94,5 +92,9 @@ impl StoredObject for LocalObject {
 
     fn now(&self) -> Option<&dyn ReadNow> {
         Some(self)
+    }
+
+    fn mapped(&self) -> Option<&Bytes> {
+        self.mapped.as_ref()
     }
 }
