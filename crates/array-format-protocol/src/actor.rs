@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::guards::Guards;
 use crate::store::{
-    Detached, FileId, Listing, Name, Number, Part, Root, SLOTS, Value, WriteId, in_pages, unordered,
+    Detached, FileId, Listing, Name, Number, Part, Root, SLOTS, Store, Value, WriteId, in_pages, unordered,
 };
 
 /// A set of slots, a bit each.
@@ -195,6 +195,18 @@ pub enum Lister {
     Open(Why),
     /// Step 2 of a commit.
     Sure(Arc<Root>),
+    /// Step 2 of a commit: marks.
+    Marks(Arc<Root>),
+}
+
+impl Lister {
+    /// What it lists, as it is now.
+    pub fn list(&self, store: &Store) -> Listing {
+        match self {
+            Self::Open(_) | Self::Sure(_) => store.list(),
+            Self::Marks(_) => store.list_marks(),
+        }
+    }
 }
 
 /// The next call of an actor.
@@ -216,7 +228,9 @@ pub enum Phase {
     Create(Arc<Root>),
     /// Commit, step 1: whose layer is it?
     Trailer(Arc<Root>),
-    /// Commit, step 2.
+    /// Commit, step 2: list the marks.
+    SureMark(Arc<Root>),
+    /// Commit, step 2, of a number that is marked.
     SureList(Arc<Root>),
     /// Commit, step 2.
     SureBase(Arc<Root>, Listing),
@@ -228,6 +242,8 @@ pub enum Phase {
     Relist(Box<Keep>),
     /// Compaction: replace the base.
     Promote(Arc<Root>),
+    /// Mark the numbers that are about to be free.
+    Mark,
     /// Delete the first of the queue.
     Delete,
     /// Read a slot of a version; once the sidecar was not there, from the base.
@@ -284,6 +300,8 @@ pub struct Actor {
     pub phase: Phase,
     /// What it deletes.
     pub queue: Vec<Name>,
+    /// The mark that it makes before.
+    pub mark: Option<Name>,
     /// What it detached, or is about to join.
     pub detached: Option<Arc<Detached>>,
 }

@@ -21,6 +21,8 @@ pub fn of(actor: &Actor) -> String {
                 .map_or_else(String::new, |e| format!("open {}", e.name))
         }
         Phase::Create(root) => format!("create layer {}", root.number),
+        Phase::SureMark(_) => "list marks".to_owned(),
+        Phase::Mark => "create mark".to_owned(),
         Phase::Trailer(root) => format!("open layer {}", root.number),
         Phase::DeleteOwn(root, _) => format!("delete layer {}", root.number),
         Phase::Kept(keep) => keep.todo.last().map_or_else(String::new, |v| format!("open layer {v}")),
@@ -104,9 +106,13 @@ fn next(config: &Config, state: State, who: usize) -> State {
 /// `None` if it is none of its calls: parts of an upload, ranges of an object that is open.
 pub fn from_log(path: &str, line: &str) -> Option<String> {
     let (operation, object) = line.split_once(' ')?;
-    let folder = format!("{path}.layers");
+    let (folder, marks) = (format!("{path}.layers"), format!("{path}.freed"));
     let what = if object == path {
         "base".to_owned()
+    } else if object == marks {
+        return (operation == "list").then(|| "list marks".to_owned());
+    } else if object.strip_prefix(&marks).is_some_and(|rest| rest.starts_with('/')) {
+        "mark".to_owned()
     } else if object == folder {
         return (operation == "list").then(|| "list".to_owned());
     } else {

@@ -259,6 +259,22 @@ pub fn collectors_sleeper() -> Config {
     })
 }
 
+/// Collections one after the other where the base stays, and a sleeping writer.
+pub fn two_collectors_sleeper() -> Config {
+    let actors = vec![vec![COLLECT, COLLECT], vec![Task::Commit(B)], vec![Task::Commit(BOTH)]];
+    with("two collections, sleeping writer, writer", actors, |c| {
+        (c.initial, c.open_at_start) = (vec![BOTH, BOTH], true);
+    })
+}
+
+/// A number is freed above the base, then the base passes it; a sleeping writer.
+pub fn freed_then_passed() -> Config {
+    let actors = vec![vec![COLLECT, COMPACT], vec![Task::Commit(B)]];
+    with("collection, then compaction, sleeping writer", actors, |c| {
+        (c.initial, c.open_at_start) = (vec![BOTH, BOTH], true);
+    })
+}
+
 /// Two compactors, a writer, and calls that take effect late.
 pub fn two_compactors_late() -> Config {
     let actors = vec![vec![COMPACT], vec![COMPACT], vec![Task::Commit(B)]];
@@ -338,6 +354,8 @@ pub fn short() -> Vec<Config> {
         recreated_twice(),
         deleted_and_created(),
         lost_layer(),
+        two_collectors_sleeper(),
+        freed_then_passed(),
     ]
 }
 

@@ -15,10 +15,18 @@ pub struct Guards {
     pub repeats_same_write_id: bool,
     /// A change is checked against what others committed since.
     pub overlap_check: bool,
-    /// Step 2 of a commit lists.
+    /// Step 2 of a commit looks whether its number is marked.
+    pub mark_after_create: bool,
+    /// It does so before it reads the base.
+    pub mark_before_base: bool,
+    /// Step 2 of a commit lists if it is.
     pub list_after_create: bool,
     /// Step 2 of a commit reads the base after that.
     pub base_after_create: bool,
+    /// Numbers above the base are marked before layers that have them are deleted.
+    pub mark_before_delete: bool,
+    /// A mark is deleted only once the base has its number or a higher one, or by who made a higher mark.
+    pub marks_kept: bool,
     /// Step 2 looks at the file id of the base.
     pub file_after_create: bool,
     /// Steps 3 and 4 look at the file id of the newest version.
@@ -80,8 +88,12 @@ impl Default for Guards {
             says_unknown: true,
             repeats_same_write_id: true,
             overlap_check: true,
+            mark_after_create: true,
+            mark_before_base: true,
             list_after_create: true,
             base_after_create: true,
+            mark_before_delete: true,
+            marks_kept: true,
             file_after_create: true,
             file_of_newest: true,
             floor_test: true,

@@ -94,6 +94,7 @@ impl Config {
             since: Since::default(),
             phase: Phase::Done,
             queue: Vec::new(),
+            mark: None,
             detached: None,
         };
         let mut state = State {
@@ -138,8 +139,8 @@ impl Model for Config {
             if !enabled(state, who) {
                 continue;
             }
-            if let Phase::ListRest(_, begun) = &state.actors[who].phase {
-                let shown = self.shown(begun, &state.store.list());
+            if let Phase::ListRest(lister, begun) = &state.actors[who].phase {
+                let shown = self.shown(begun, &lister.list(&state.store));
                 actions.extend((0..shown.len()).map(|i| Action::Call(who, Fault::Shows(i as u8))));
                 continue;
             }
@@ -150,6 +151,8 @@ impl Model for Config {
             let faults: &[Fault] = match state.actors[who].phase {
                 Phase::Create(_) if self.late => &[Fault::Lost, Fault::Repeated, Fault::Failed, Fault::Late],
                 Phase::Create(_) => &[Fault::Lost, Fault::Repeated, Fault::Failed],
+                Phase::Mark if self.late => &[Fault::Lost, Fault::Failed, Fault::Late],
+                Phase::Mark => &[Fault::Lost, Fault::Failed],
                 Phase::Promote(_) if self.late => &[Fault::Lost, Fault::Failed, Fault::Late],
                 Phase::Promote(_) => &[Fault::Lost, Fault::Failed],
                 Phase::Delete | Phase::DeleteOwn(..) if self.late => &[Fault::Lost, Fault::Late],

@@ -118,6 +118,8 @@ pub enum Object {
     Layer(Arc<Root>),
     /// A detached layer.
     Detached(Arc<Detached>),
+    /// A mark: it holds nothing.
+    Mark,
 }
 
 impl Object {
@@ -126,6 +128,7 @@ impl Object {
         match self {
             Self::Layer(root) => root.id,
             Self::Detached(detached) => detached.id,
+            Self::Mark => 0,
         }
     }
 }
@@ -137,13 +140,15 @@ pub enum Name {
     Layer(FileId, Number),
     /// `<file id>.<object id>.blocks`
     Detached(FileId, WriteId),
+    /// `<file id>.<number>` in the folder of marks: numbers above the base may be free again, up to this one.
+    Mark(FileId, Number),
 }
 
 impl Name {
     /// The file id in it.
     pub fn file(self) -> FileId {
         match self {
-            Self::Layer(file, _) | Self::Detached(file, _) => file,
+            Self::Layer(file, _) | Self::Detached(file, _) | Self::Mark(file, _) => file,
         }
     }
 }
@@ -153,6 +158,7 @@ impl fmt::Display for Name {
         match self {
             Self::Layer(_, number) => write!(f, "layer {number}"),
             Self::Detached(..) => write!(f, "detached"),
+            Self::Mark(..) => write!(f, "mark"),
         }
     }
 }
@@ -224,7 +230,7 @@ impl Store {
     pub fn list(&self) -> Listing {
         let entry = |(name, object): (&Name, &Object)| {
             let begun = match object {
-                Object::Layer(_) => 0,
+                Object::Layer(_) | Object::Mark => 0,
                 Object::Detached(d) => d.begun,
             };
             Entry { name: *name, id: object.id(), begun }
@@ -232,11 +238,16 @@ impl Store {
         Arc::new(self.sidecars.iter().map(entry).collect())
     }
 
+    /// The folder of marks as it is now.
+    pub fn list_marks(&self) -> Listing {
+        Arc::new(self.list().iter().filter(|e| matches!(e.name, Name::Mark(..))).copied().collect())
+    }
+
     /// A layer in the folder.
     pub fn layer(&self, name: Name) -> Option<Arc<Root>> {
         match self.sidecars.get(&name)? {
             Object::Layer(root) => Some(Arc::clone(root)),
-            Object::Detached(_) => None,
+            Object::Detached(_) | Object::Mark => None,
         }
     }
 }

@@ -5,7 +5,7 @@ use array_format_protocol::calls::{Scenario, from_log};
 
 #[test]
 fn one_commit() {
-    assert_eq!(Scenario::Commit.calls(), ["create layer 1", "list", "open base"]);
+    assert_eq!(Scenario::Commit.calls(), ["create layer 1", "list marks", "open base"]);
 }
 
 #[test]
@@ -17,7 +17,7 @@ fn a_commit_that_meets_a_taken_number() {
         "open base",
         "open layer 1",
         "create layer 2",
-        "list",
+        "list marks",
         "open base",
     ];
     assert_eq!(Scenario::TakenNumber.calls(), expected);
@@ -30,7 +30,7 @@ fn full_compaction() {
         "open base",
         "open layer 1",
         "create layer 2",
-        "list",
+        "list marks",
         "open base",
         "promote",
         "list",
@@ -48,11 +48,12 @@ fn compaction_where_the_base_stays() {
         "open base",
         "open layer 1",
         "create layer 2",
-        "list",
+        "list marks",
         "open base",
         "list",
         "open base",
         "open layer 2",
+        "create mark",
         "delete layer 1",
     ];
     assert_eq!(Scenario::CompactionBaseStays.calls(), expected);
@@ -60,14 +61,22 @@ fn compaction_where_the_base_stays() {
 
 #[test]
 fn collection() {
-    let expected =
-        ["list", "open base", "open layer 2", "create layer 3", "list", "open base", "delete layer 1"];
+    let expected = [
+        "list",
+        "open base",
+        "open layer 2",
+        "create layer 3",
+        "list marks",
+        "open base",
+        "create mark",
+        "delete layer 1",
+    ];
     assert_eq!(Scenario::Collection.calls(), expected);
 }
 
 #[test]
 fn join() {
-    let expected = ["list", "open base", "open detached", "create layer 1", "list", "open base"];
+    let expected = ["list", "open base", "open detached", "create layer 1", "list marks", "open base"];
     assert_eq!(Scenario::Join.calls(), expected);
 }
 
@@ -93,6 +102,8 @@ fn lines_of_a_log_become_calls() {
     assert_eq!(call(&format!("finish a/run.af.layers/{id}.{id}.blocks")), some("create detached"));
     assert_eq!(call(&format!("open a/run.af.layers/{id}.{id}.blocks")), some("open detached"));
     assert_eq!(call("list a/run.af.layers"), some("list"));
+    assert_eq!(call("list a/run.af.freed"), some("list marks"));
+    assert_eq!(call(&format!("finish a/run.af.freed/{id}.00000000000000000012")), some("create mark"));
     assert_eq!(call("open a/run.af"), some("open base"));
     assert_eq!(call("finish a/run.af"), some("create base"));
     assert_eq!(call("promote a/run.af"), some("promote"));

@@ -66,6 +66,8 @@ hold! {
     recreated_twice,
     deleted_and_created,
     lost_layer,
+    two_collectors_sleeper,
+    freed_then_passed,
 }
 
 #[test]

@@ -23,9 +23,12 @@ pub(crate) fn litter(path: &str, file: &ArrayFile, waiting: bool) -> Result<Vec<
         needed.insert(ObjectId::Layer(version));
         needed.extend(footer.objects.iter().map(|o| o.id));
     }
-    let (name, mut found, sidecars) = if is_url(path) { on_store(path)? } else { on_disk(Path::new(path))? };
-    let folder = format!("{name}.layers");
-    found.retain(|n| *n != name && *n != folder);
+    let Names { name, beside: mut found, sidecars, marks } =
+        if is_url(path) { on_store(path)? } else { on_disk(Path::new(path))? };
+    let (folder, folder_of_marks) = (format!("{name}.layers"), format!("{name}.freed"));
+    found.retain(|n| *n != name && *n != folder && (marks.is_empty() || *n != folder_of_marks));
+    // A collection leaves the highest one, as long as the base has not passed it.
+    found.extend(marks.iter().skip(1).map(|mark| format!("{folder_of_marks}/{mark}")));
     for entry in sidecars {
         let parts: Vec<&str> = entry.split('.').collect();
         let known = match parts[..] {
@@ -40,8 +43,13 @@ pub(crate) fn litter(path: &str, file: &ArrayFile, waiting: bool) -> Result<Vec<
     Ok(found)
 }
 
-/// The name of a file, the names beside it, and those in its folder of layers.
-type Names = (String, Vec<String>, Vec<String>);
+/// The name of a file, the names beside it, and those in its folders.
+struct Names {
+    name: String,
+    beside: Vec<String>,
+    sidecars: Vec<String>,
+    marks: Vec<String>,
+}
 
 /// All of them, also those that the storage keeps to itself.
 fn on_disk(path: &Path) -> Result<Names> {
@@ -49,29 +57,30 @@ fn on_disk(path: &Path) -> Result<Names> {
         std::fs::read_dir(folder)?.map(|e| Ok(e?.file_name().to_string_lossy().into_owned())).collect()
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let sidecars = names(&path.with_file_name(format!("{name}.layers"))).unwrap_or_default();
-    Ok((name, names(path.parent().unwrap_or(path))?, sidecars))
+    let inside = |end: &str| names(&path.with_file_name(format!("{name}.{end}"))).unwrap_or_default();
+    let (sidecars, marks) = (inside("layers"), inside("freed"));
+    Ok(Names { name, beside: names(path.parent().unwrap_or(path))?, sidecars, marks })
 }
 
 fn on_store(url: &str) -> Result<Names> {
     let place = StoreOptions::default().place(url)?;
     let (folder, name) = place.path.rsplit_once('/').unwrap_or(("", &place.path));
     let names = |entries: Vec<ListEntry>| entries.into_iter().map(|e| e.name).collect();
-    let [beside, sidecars] = listed(&place, folder)?;
-    Ok((name.to_owned(), names(beside), names(sidecars)))
+    let [beside, sidecars, marks] = listed(&place, folder)?.map(names);
+    Ok(Names { name: name.to_owned(), beside, sidecars, marks })
 }
 
-/// The objects in the folder of a file, and in that of its layers.
-fn listed(place: &Place, folder: &str) -> Result<[Vec<ListEntry>; 2]> {
+/// The objects in the folder of a file, and in those of its layers and marks.
+fn listed(place: &Place, folder: &str) -> Result<[Vec<ListEntry>; 3]> {
     let list = |folder: &str| wait(place.storage.list(folder));
-    Ok([list(folder)?, list(&format!("{}.layers", place.path))?])
+    Ok([list(folder)?, list(&format!("{}.layers", place.path))?, list(&format!("{}.freed", place.path))?])
 }
 
 /// All objects of a file on a server, as they are now; nothing for a file on disk, where the dead do nothing more.
 ///
 /// # Errors
 /// If they cannot be listed.
-pub(crate) fn served(path: &str) -> Result<Option<[Vec<ListEntry>; 2]>> {
+pub(crate) fn served(path: &str) -> Result<Option<[Vec<ListEntry>; 3]>> {
     if !is_url(path) {
         return Ok(None);
     }

@@ -57,7 +57,7 @@ pub(crate) struct State {
     pub(crate) version: Version,
     pub(crate) pending: Arc<Pending>,
     /// Commits whose outcome is not known: their answer was lost, or their caller went away.
-    pub(crate) unconfirmed: Vec<commit::Attempt>,
+    pub(crate) unconfirmed: Vec<Arc<commit::Attempt>>,
     /// Bytes of pending data that are being encoded.
     pub(crate) encoding: u64,
 }
@@ -91,7 +91,7 @@ impl ArrayFile {
     /// `AlreadyExists` if a file is there, unless [`FileConfig::with_overwrite`] allows to replace it; what the storage says.
     ///
     /// # Cost
-    /// 1 write; 2 more requests to overwrite.
+    /// 1 write; 4 more requests to overwrite.
     pub async fn create(store: impl IntoStorage, path: &str, config: FileConfig) -> Result<Self> {
         let objects = Objects::new(store.into_storage(), path.to_owned());
         commit::create(&objects, &config).await.map_err(|e| e.in_file(objects.describe()))?;

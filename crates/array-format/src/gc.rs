@@ -97,7 +97,8 @@ impl ArrayFile {
     /// handle was written ahead and read again.
     ///
     /// # Cost
-    /// A listing, one request a kept version, at most one small commit, one deletion an object.
+    /// Two listings, one request a kept version, at most one small commit, one deletion an object; an empty object where layers above the base are
+    /// deleted.
     pub async fn garbage_collect(&mut self, options: GcOptions) -> Result<GcReport> {
         self.check_writable()?;
         let report = self.collect(options).await.map_err(|e| self.in_file(e))?;
@@ -246,26 +247,51 @@ pub(crate) async fn delete_unneeded(
             &now
         }
     };
+    // Listed before the head is read, as layers are: marks of a file that comes over this one are not in it.
+    let marks = objects.marks().await?;
     let head = open_head(objects, None).await?;
     let garbage = unneeded(objects, &head, head.footer.floor, listing).await?;
-    if !garbage.is_empty() {
-        objects.sync(&head).await?;
+    let mark = highest_freed(&head, &garbage, &marks);
+    let stale = |&(id, number): &(Id, u64)| id != head.file_id || mark.is_none_or(|m| number < m);
+    let stale: Vec<(Id, u64)> = marks.into_iter().filter(stale).collect();
+    if garbage.is_empty() && stale.is_empty() {
+        return Ok(garbage);
+    }
+    objects.sync(&head).await?;
+    if let Some(number) = mark {
+        objects.mark(&head.file_id, number).await?;
     }
     for (name, _) in &garbage {
         objects.storage.delete(&format!("{}/{name}", names::folder(&objects.path))).await?;
     }
+    for (id, number) in stale {
+        objects.storage.delete(&names::mark(&objects.path, &id, number)).await?;
+    }
     Ok(garbage)
+}
+
+/// The highest number that a writer may find free once the garbage is deleted, and could take for a new one. The base tells those that it has passed.
+fn highest_freed(head: &Head, garbage: &[(String, u64)], marks: &[(Id, u64)]) -> Option<u64> {
+    let deleted = garbage.iter().filter_map(|(name, _)| match names::parse(name)? {
+        (id, ObjectId::Layer(n)) => Some((id, n)),
+        _ => None,
+    });
+    let all = deleted.chain(marks.iter().copied());
+    all.filter(|(id, n)| *id == head.file_id && *n > head.base).map(|(_, n)| n).max()
 }
 
 /// Deletes the layers of older files at the same path.
 pub(crate) async fn delete_foreign(objects: &Objects) -> Result<()> {
-    let listing = objects.list().await?;
-    // Whose file it is now is asked after the listing: another may have been created over this one, and have layers by now.
+    let (listing, marks) = (objects.list().await?, objects.marks().await?);
+    // Whose file it is now is asked after the listings: another may have been created over this one, and have layers by now.
     let base = open_layer(objects, &objects.path).await?;
     for entry in listing {
         if names::parse(&entry.name).is_some_and(|(id, _)| id != base.trailer.file_id) {
             objects.storage.delete(&format!("{}/{}", names::folder(&objects.path), entry.name)).await?;
         }
+    }
+    for (id, number) in marks.into_iter().filter(|(id, _)| *id != base.trailer.file_id) {
+        objects.storage.delete(&names::mark(&objects.path, &id, number)).await?;
     }
     Ok(())
 }

@@ -143,3 +143,54 @@ fn a_sleeper_that_wakes_up_learns_that_it_did_not_commit() {
         assert_eq!(found.attribute("", "more").await.unwrap(), Some(1.into()));
     });
 }
+
+async fn marks(storage: &Arc<dyn Storage>) -> Vec<String> {
+    let listing = storage.list("run.af.freed").await.unwrap();
+    listing.iter().map(|e| e.name.rsplit('.').next().unwrap().trim_start_matches('0').to_owned()).collect()
+}
+
+async fn commit(file: &mut ArrayFile, value: i64) {
+    file.set_attribute("", "by", value).await.unwrap();
+    file.flush().await.unwrap();
+}
+
+#[test]
+fn who_frees_numbers_above_the_base_marks_them_until_the_base_has_passed_them() {
+    block_on(async {
+        let storage: Arc<dyn Storage> = Arc::new(InMemoryStorage::default());
+        let mut file = ArrayFile::create(&storage, NAME, FileConfig::default()).await.unwrap();
+        for i in 1..4 {
+            commit(&mut file, i).await;
+        }
+        assert_eq!(marks(&storage).await, [""; 0], "nothing was deleted");
+        // Version 3 stays; version 4 is the collection itself.
+        file.garbage_collect(GcOptions::default()).await.unwrap();
+        assert_eq!(marks(&storage).await, ["2"]);
+        for i in 5..7 {
+            commit(&mut file, i).await;
+        }
+        file.garbage_collect(GcOptions::default()).await.unwrap();
+        assert_eq!(marks(&storage).await, ["5"], "a higher mark says what a lower one said");
+        file.garbage_collect(GcOptions::default()).await.unwrap();
+        assert_eq!(marks(&storage).await, ["5"]);
+        assert_eq!(file.compact().await.unwrap(), 8);
+        assert_eq!(marks(&storage).await, [""; 0], "the base has number 8");
+        assert_eq!(storage.list("run.af.layers").await.unwrap(), []);
+    });
+}
+
+#[test]
+fn marks_of_a_file_that_was_there_before_go_with_its_layers() {
+    block_on(async {
+        let storage: Arc<dyn Storage> = Arc::new(InMemoryStorage::default());
+        let mut file = ArrayFile::create(&storage, NAME, FileConfig::default()).await.unwrap();
+        commit(&mut file, 1).await;
+        commit(&mut file, 2).await;
+        file.garbage_collect(GcOptions::default()).await.unwrap();
+        assert_eq!(marks(&storage).await, ["1"]);
+        let replacing = FileConfig::default().with_overwrite(true);
+        let mut other = ArrayFile::create(&storage, NAME, replacing).await.unwrap();
+        assert_eq!(marks(&storage).await, [""; 0]);
+        commit(&mut other, 1).await;
+    });
+}

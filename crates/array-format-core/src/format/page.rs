@@ -108,17 +108,22 @@ fn earned(stored: &[u8]) -> u64 {
     (stored.len() as u64).saturating_mul(MAX_RATIO).saturating_add(1 << 16)
 }
 
+fn check_length(decoded: &[u8]) -> Result<()> {
+    match decoded.len() as u64 {
+        n if n > MAX_PAGE_BYTES => {
+            Err(Error::invalid(format!("an index page of {n} bytes; at most {MAX_PAGE_BYTES} are possible")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Compresses a decoded page or root.
 ///
 /// # Errors
 /// `InvalidArgument` above the limit of section 12.
 pub fn seal(decoded: Vec<u8>) -> Result<StoredPage> {
+    check_length(&decoded)?;
     let decoded_bytes = decoded.len() as u64;
-    if decoded_bytes > MAX_PAGE_BYTES {
-        return Err(Error::invalid(format!(
-            "an index page of {decoded_bytes} bytes; at most {MAX_PAGE_BYTES} are possible"
-        )));
-    }
     let mut packed = Vec::new();
     ZstdCodec::default().compress(&decoded, &mut packed)?;
     // What readers would take for a bomb stays as it is.
@@ -128,6 +133,16 @@ pub fn seal(decoded: Vec<u8>) -> Result<StoredPage> {
     };
     let checksum = checksum(&bytes);
     Ok(StoredPage { bytes, decoded_bytes, codec, checksum })
+}
+
+/// A page or root as it is, not compressed.
+///
+/// # Errors
+/// `InvalidArgument` above the limit of section 12.
+pub fn seal_plain(decoded: Vec<u8>) -> Result<StoredPage> {
+    check_length(&decoded)?;
+    let (decoded_bytes, checksum) = (decoded.len() as u64, checksum(&decoded));
+    Ok(StoredPage { bytes: decoded, decoded_bytes, codec: PageCodec::None, checksum })
 }
 
 /// Checks and decodes a stored page or root.

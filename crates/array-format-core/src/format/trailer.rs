@@ -12,7 +12,7 @@ pub type Id = [u8; 16];
 
 /// Lower-case hex digits of an id, as in object names and error texts.
 pub fn hex(id: &Id) -> String {
-    id.iter().map(|b| format!("{b:02x}")).collect()
+    format!("{:032x}", u128::from_be_bytes(*id))
 }
 
 /// What an object is.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Step;
 use crate::actor::{Fault, Found, Keep, Phase, Task, Why};
 use crate::model::Late;
-use crate::store::{Entry, Name, Number, Part, Root};
+use crate::store::{Entry, Name, Number, Object, Part, Root};
 
 impl Step<'_> {
     /// Compaction: merges what was found, unless that is one layer already.
@@ -175,20 +175,29 @@ impl Step<'_> {
         let given_up = |e: &Entry| match e.name {
             Name::Layer(f, n) => f == file && n < floor && !needs(e.name),
             Name::Detached(f, _) => f == file && (e.begun < floor || !guards.begun_kept) && !needs(e.name),
+            Name::Mark(..) => false,
         };
         let other = |e: &Entry| match e.name {
             Name::Layer(f, n) => f != file || n == found.base.number,
             Name::Detached(f, _) => f != file,
+            Name::Mark(f, n) => f != file || n <= found.base.number || !guards.marks_kept,
         };
         let names = found.listing.iter().filter(|e| given_up(e) || other(e)).map(|e| e.name);
         let mut queue: Vec<Name> = names.collect();
+        let freed = |name: &Name| match *name {
+            Name::Layer(f, n) if f == file && n > found.base.number => Some(n),
+            _ => None,
+        };
+        let mark = queue.iter().filter_map(freed).max().map(|n| Name::Mark(file, n));
+        let lower = |e: &&Entry| matches!(e.name, Name::Mark(..)) && !other(e) && Some(e.name) < mark;
+        queue.extend(found.listing.iter().filter(lower).map(|e| e.name));
         if !self.config.reverse {
             // The last goes first.
             queue.reverse();
         }
         let commits = floor > found.newest.floor && found.listing.iter().any(given_up);
         let newest = Arc::clone(&found.newest);
-        self.me().queue = queue;
+        (self.me().queue, self.me().mark) = (queue, mark);
         if commits && !keep.tail && guards.floor_before_delete {
             self.attempt(&newest);
         } else {
@@ -197,13 +206,29 @@ impl Step<'_> {
     }
 
     pub(super) fn go_delete(&mut self) {
+        let guards = self.config.guards;
         let me = self.me();
         (me.ground, me.base) = (None, None);
         if me.queue.is_empty() {
             self.finish();
+        } else if me.mark.is_some() && guards.mark_before_delete {
+            self.go(Phase::Mark);
         } else {
             self.go(Phase::Delete);
         }
+    }
+
+    /// Marks the numbers that are about to be free.
+    pub(super) fn mark(&mut self) {
+        let Some(mark) = self.me().mark else { return self.go(Phase::Delete) };
+        match self.fault {
+            Fault::Failed => {}
+            Fault::Late => self.state.late.push(Late::Create(mark, Object::Mark)),
+            _ => {
+                self.state.store.sidecars.insert(mark, Object::Mark);
+            }
+        }
+        self.go(if self.fault == Fault::None { Phase::Delete } else { Phase::Mark });
     }
 
     /// Deletes the first of the queue.

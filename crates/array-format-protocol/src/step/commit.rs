@@ -110,10 +110,38 @@ impl Step<'_> {
     }
 
     fn created(&mut self, root: Arc<Root>) {
-        if self.config.guards.list_after_create {
+        let guards = self.config.guards;
+        if guards.mark_after_create && guards.mark_before_base {
+            self.go(Phase::SureMark(root));
+        } else {
+            self.sure_listed(root, Listing::default());
+        }
+    }
+
+    /// Step 2.
+    pub(super) fn sure_mark(&mut self, root: Arc<Root>) {
+        let lister = Lister::Marks(Arc::clone(&root));
+        let marks = lister.list(&self.state.store);
+        if self.config.listing == Listings::Atomic {
+            self.sure_marked(root, &marks);
+        } else {
+            self.go(Phase::ListRest(lister, marks));
+        }
+    }
+
+    pub(super) fn sure_marked(&mut self, root: Arc<Root>, marks: &Listing) {
+        let file = self.named(root.file);
+        let marked =
+            marks.iter().any(|e| matches!(e.name, Name::Mark(f, n) if f == file && n >= root.number));
+        if !self.config.guards.mark_before_base && !marked {
+            let base = self.me().base.map_or(0, |b| b.0);
+            return self.sure(root, &Listing::default(), base);
+        }
+        if marked && self.config.guards.list_after_create {
             self.go(Phase::SureList(root));
         } else {
-            self.go(Phase::SureBase(root, Listing::default()));
+            // A number without a mark was never freed, or the base has passed it.
+            self.sure_listed(root, Listing::default());
         }
     }
 
@@ -146,7 +174,11 @@ impl Step<'_> {
             Some(base) if gone && base.file != root.file => self.fail(),
             Some(base) => {
                 self.me().base = Some((base.number, base.id));
-                self.sure(root, listing, base.number);
+                if guards.mark_before_base {
+                    self.sure(root, listing, base.number);
+                } else {
+                    self.go(Phase::SureMark(root));
+                }
             }
         }
     }

@@ -37,12 +37,14 @@ impl<'a> Step<'a> {
             Phase::ListSecond(why, base) => self.list_second(why, base),
             Phase::Create(root) => self.create(root),
             Phase::Trailer(root) => self.trailer(root),
+            Phase::SureMark(root) => self.sure_mark(root),
             Phase::SureList(root) => self.sure_list(root),
             Phase::SureBase(root, listing) => self.sure_base(root, &listing),
             Phase::DeleteOwn(root, found) => self.delete_own(&root, found),
             Phase::Kept(keep) => self.kept(*keep),
             Phase::Relist(keep) => self.relist(*keep),
             Phase::Promote(root) => self.promote(&root),
+            Phase::Mark => self.mark(),
             Phase::Delete => self.delete(),
             Phase::Slot(root, slot, base) => self.slot(root, slot, base),
             Phase::Detach(detached) => self.detach(detached),
@@ -111,7 +113,7 @@ impl<'a> Step<'a> {
     fn fail(&mut self) {
         let me = self.me();
         (me.ground, me.base, me.seen, me.detached) = (None, None, None, None);
-        me.queue = Vec::new();
+        (me.queue, me.mark) = (Vec::new(), None);
         me.task = u8::MAX;
         me.phase = Phase::Done;
     }
@@ -121,7 +123,7 @@ impl<'a> Step<'a> {
         let me = self.me();
         me.task += 1;
         me.seen = None;
-        me.queue = Vec::new();
+        (me.queue, me.mark) = (Vec::new(), None);
         self.begin_task();
     }
 

@@ -35,13 +35,14 @@ impl Step<'_> {
 
     /// The end of a listing that is not atomic.
     pub(super) fn list_rest(&mut self, lister: Lister, begun: &Listing) {
-        let mut shown = self.config.shown(begun, &self.state.store.list());
+        let mut shown = self.config.shown(begun, &lister.list(&self.state.store));
         let index = if let Fault::Shows(index) = self.fault { usize::from(index) } else { 0 };
         self.fault = Fault::None;
         let listing = shown.swap_remove(index);
         match lister {
             Lister::Open(why) => self.go(Phase::Base(why, listing)),
             Lister::Sure(root) => self.sure_listed(root, listing),
+            Lister::Marks(root) => self.sure_marked(root, &listing),
         }
     }
 

@@ -112,6 +112,7 @@ impl Step<'_> {
         let bytes = match object {
             Object::Layer(found) => found.bytes(slot),
             Object::Detached(found) => found.slots[slot],
+            Object::Mark => None,
         };
         if bytes != Some(root.content[slot].value) {
             self.violated(Violation::WrongBytes);

@@ -1,6 +1,6 @@
 //! From pending changes to a layer: rows, blocks, pages, root.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use array_format_core::address::ObjectId;
@@ -13,6 +13,7 @@ use array_format_core::format::trailer::Id;
 use array_format_core::schema::Schema;
 use array_format_core::statistics::Statistics;
 use array_format_core::{Error, ErrorKind, Result};
+use rustc_hash::FxHashMap;
 
 use super::blocks::{Stored, StoredChunk, store_chunks};
 use super::own_entry;
@@ -35,7 +36,7 @@ pub(crate) struct Built {
     /// The ids that new nodes got.
     pub(crate) ids: ById<u64>,
     /// The chunks in the rows of changed nodes, by the nodes' ids.
-    pub(crate) inline: ById<(ChunkRef, u64)>,
+    pub(crate) inline: ById<Inline>,
 }
 
 pub(super) struct Builder<'a> {
@@ -47,7 +48,7 @@ pub(super) struct Builder<'a> {
     ids: ById<u64>,
     objects: Vec<ObjectEntry>,
     /// Where in `objects` an object is.
-    places: HashMap<ObjectId, usize>,
+    places: FxHashMap<ObjectId, usize>,
     /// The object that was counted last, and where it is.
     last_place: Option<(ObjectId, usize)>,
     /// Ids of the nodes that are somewhere after the commit, once that is asked for.
@@ -91,6 +92,8 @@ pub(crate) async fn build(
             Staged::Node(s) => builder.put(path, s, &stored).await?,
         }
     }
+    // Rows have what they need of it, and rows of a million arrays need the memory.
+    drop(stored);
     builder.finish(message, write_id, next_node).await
 }
 
@@ -238,7 +241,7 @@ impl<'a> Builder<'a> {
                     self.put_chunks(id, &staged.node, base.as_ref(), &new).await?
                 }
             },
-            Schema::Group(_) => staged.node.chunk.clone(),
+            Schema::Group(_) => None,
         };
         let pending: &'a Pending = self.pending;
         for (name, value) in pending.attributes.get(&staged.node.id).into_iter().flat_map(SmallMap::iter) {
@@ -272,13 +275,13 @@ impl<'a> Builder<'a> {
     }
 
     /// The chunk of a new array that has no more than one, and its statistics.
-    fn put_single(&mut self, id: u64, new: Option<StoredChunk<'_>>) -> Inline {
+    fn put_single(&mut self, id: u64, new: Option<StoredChunk<'_>>) -> Option<Inline> {
         let Some((_, placed)) = new else {
             self.rows.put_statistics(id, Known::These(Box::new(Statistics::empty())));
             return None;
         };
         self.rows.put_statistics(id, Known::Of(placed.clone()));
-        Some((placed.chunk.clone(), self.number))
+        Some(Inline::New(placed.clone()))
     }
 
     /// Counts what stood at a path as gone, unless it moved.
@@ -300,10 +303,11 @@ impl<'a> Builder<'a> {
         let (merged, kept) = footer.runs.split_at(absorbed);
         let drop_tombstones = kept.is_empty();
         let mut run = Run::default();
-        let inline = rows.inline();
         let m = Merge { version: &version, runs: merged, drop_tombstones };
         let sink = &mut self.sink;
-        run.directories.extend(m.table(Table::Nodes, &rows.take_nodes(), sink).await?);
+        let nodes = rows.take_nodes(self.number);
+        run.directories.extend(m.table(Table::Nodes, &nodes, sink).await?);
+        let inline = nodes.into_inline();
         let chunks = sorted(rows.chunks.split_off(0), |a, b| (a.node, &a.coords).cmp(&(b.node, &b.coords)));
         run.directories.extend(m.table(Table::Chunks, &chunks, sink).await?);
         let attributes = rows.take_attributes(self.number);

@@ -24,7 +24,7 @@ impl Builder<'_> {
         node: &Node,
         base: Option<&Node>,
         new: &[StoredChunk<'_>],
-    ) -> Result<Inline> {
+    ) -> Result<Option<Inline>> {
         let pending_id = node.id;
         let Some(now) = grid(node) else { return Ok(None) };
         let stored_at = |coords: &[u64]| new.iter().find(|c| c.0 == coords).map(|c| c.1);
@@ -42,13 +42,14 @@ impl Builder<'_> {
             }
         }
         let inline = node.chunk.clone();
+        let old = |chunk| Inline::Old(Box::new(chunk));
         let mut chunk = None;
         if now.is_single() {
             chunk = match stored_at(&origin) {
-                Some(placed) => Some((placed.chunk.clone(), self.number)),
+                Some(placed) => Some(Inline::New(placed.clone())),
                 None if erased(&origin) => None,
-                None if was_single || base.is_none() => inline.clone(),
-                None => self.table_chunk(base, &origin).await?,
+                None if was_single || base.is_none() => inline.clone().map(old),
+                None => self.table_chunk(base, &origin).await?.map(old),
             };
         }
         let base_id = base.map(|b| b.id);

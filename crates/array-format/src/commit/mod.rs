@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use array_format_core::address::ObjectId;
-use array_format_core::block::ChunkRef;
 use array_format_core::footer::{Cause, Footer, ObjectEntry};
 use array_format_core::format::trailer::{Id, ObjectKind};
 use array_format_core::{Error, ErrorKind, Result};
@@ -35,6 +34,7 @@ use crate::write::pool::free;
 use crate::write::sink::LayerSink;
 use maintain::Maintenance;
 use publish::{Found, Outcome};
+use rows::Inline;
 
 /// Commits of others that a flush works its way around before it gives up.
 const ROUNDS: usize = 32;
@@ -43,7 +43,7 @@ const ROUNDS: usize = 32;
 const MANY_NODES: usize = 10_000;
 
 /// A commit that was tried.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) version: u64,
     pub(crate) write_id: Id,
@@ -51,7 +51,7 @@ pub(crate) struct Attempt {
     pub(crate) pending: Arc<Pending>,
     pub(crate) ids: ById<u64>,
     /// Chunks that stand in the rows of its nodes, by the nodes' ids, with the versions that wrote them.
-    pub(crate) inline: ById<(ChunkRef, u64)>,
+    pub(crate) inline: ById<Inline>,
 }
 
 /// Writes version 0: an empty file.
@@ -195,6 +195,7 @@ impl ArrayFile {
             };
             let attempt =
                 Attempt { version: number, write_id, pending, ids: built.ids, inline: built.inline };
+            let attempt = Arc::new(attempt);
             // From here on the commit may happen without us hearing of it.
             self.inner.state.lock().unconfirmed.push(attempt.clone());
             match publish::publish(&version, built.upload, number, write_id).await? {

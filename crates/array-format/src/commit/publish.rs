@@ -69,13 +69,16 @@ pub(crate) async fn publish(
     }
 }
 
-/// Whether a layer that was created is part of the file: a writer that was asleep can create a name that was in use before.
+/// Whether a layer that was created is part of the file: a writer that was asleep can create a name that was in use before. A number that was is
+/// marked, or the base has passed it; so a commit costs the same whatever came before it, and a listing is needed only beside marks.
 async fn confirm(version: &Version, number: u64, write_id: Id) -> Result<Outcome> {
     let objects = &version.objects;
-    // The listing comes first: a layer that is promoted and deleted meanwhile is the base by then. What lies below is not looked at, so that
-    // a commit costs the same whatever came before it.
-    let own = names::name(&version.head.file_id, ObjectId::Layer(number));
-    let listing = objects.list_after(&own).await?;
+    // Marks and listing come first: a mark goes, and a layer is promoted and goes, only when the base has passed them.
+    let marks = objects.marks().await?;
+    let listing = match marks.iter().any(|(id, up_to)| *id == version.head.file_id && *up_to >= number) {
+        true => objects.list_after(&names::name(&version.head.file_id, ObjectId::Layer(number))).await?,
+        false => Vec::new(),
+    };
     let base = objects.open_path(&objects.path, TRAILER_BYTES as u64).await?;
     let trailer = Trailer::decode(base.tail(), base.stored().size())?;
     if trailer.file_id != version.head.file_id {

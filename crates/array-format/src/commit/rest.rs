@@ -66,7 +66,7 @@ pub(crate) fn changed_since(now: &Pending, attempt: &Attempt) -> Pending {
                     s.origin = Some((*at).clone());
                     (s.redefined, s.checked) = (moved || redefined, true);
                     s.keys_below = committed.node.keys.clone();
-                    s.node.chunk = attempt.inline.get(&s.node.id).cloned();
+                    s.node.chunk = attempt.inline.get(&s.node.id).map(|c| c.chunk(attempt.version));
                 }
                 rest.nodes.insert(path.clone(), Staged::Node(s));
             }

@@ -19,15 +19,34 @@ use crate::index::build::{BuildRow, Plan, STATISTICS_BYTES, attribute_bytes, nod
 use crate::write::by_id::ById;
 use crate::write::pending::{Placed, StagedNode};
 
-/// A chunk in the row of its node, and the version that wrote it.
-pub(super) type Inline = Option<(ChunkRef, u64)>;
+/// A chunk in the row of its node.
+#[derive(Debug, Clone)]
+pub(crate) enum Inline {
+    /// That this commit writes.
+    New(Arc<Placed>),
+    /// That an earlier version wrote, with its number.
+    Old(Box<(ChunkRef, u64)>),
+}
+
+impl Inline {
+    /// The chunk, and the version that wrote it, where this commit makes version `number`.
+    pub(crate) fn chunk(&self, number: u64) -> (ChunkRef, u64) {
+        match self {
+            Self::New(placed) => (placed.chunk.clone(), number),
+            Self::Old(chunk) => (**chunk).clone(),
+        }
+    }
+}
+
+/// What a node's row says: its id, what it is, and its chunk if that stands there.
+pub(super) type NodeParts<'a> = (u64, &'a StagedNode, Option<Inline>);
 
 /// A node's row to be.
 struct PlannedNode<'a> {
     path: &'a str,
     version: u64,
-    /// Its id and what it is; `None` is a tombstone.
-    node: Option<(u64, &'a StagedNode, Inline)>,
+    /// `None` is a tombstone.
+    node: Option<NodeParts<'a>>,
 }
 
 /// The statistics of an array.
@@ -99,12 +118,7 @@ pub(super) fn sorted<R>(mut rows: Vec<R>, order: impl Fn(&R, &R) -> Ordering) ->
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn put_node(
-        &mut self,
-        path: &'a str,
-        version: u64,
-        node: Option<(u64, &'a StagedNode, Inline)>,
-    ) {
+    pub(super) fn put_node(&mut self, path: &'a str, version: u64, node: Option<NodeParts<'a>>) {
         self.nodes.push(PlannedNode { path, version, node });
     }
 
@@ -121,19 +135,9 @@ impl<'a> Rows<'a> {
         self.nodes.len()
     }
 
-    /// The chunks in the rows of nodes, by the nodes' ids.
-    pub(super) fn inline(&self) -> ById<(ChunkRef, u64)> {
-        let mut inline = ById::default();
-        for (id, _, chunk) in self.nodes.iter().filter_map(|n| n.node.as_ref()) {
-            if let Some(chunk) = chunk {
-                inline.insert(*id, chunk.clone());
-            }
-        }
-        inline
-    }
-
-    pub(super) fn take_nodes(&mut self) -> impl Plan<Row = NodeRow> + use<'a> {
-        Nodes(sorted(std::mem::take(&mut self.nodes), |a, b| a.path.cmp(b.path)))
+    /// The rows of nodes, in version `number`.
+    pub(super) fn take_nodes(&mut self, number: u64) -> Nodes<'a> {
+        Nodes { number, rows: sorted(std::mem::take(&mut self.nodes), |a, b| a.path.cmp(b.path)) }
     }
 
     pub(super) fn take_attributes(&mut self, version: u64) -> impl Plan<Row = AttributeRow> + use<'a> {
@@ -179,32 +183,50 @@ impl<R: BuildRow + Clone + Sync> Plan for Vec<R> {
     }
 }
 
-struct Nodes<'a>(Vec<PlannedNode<'a>>);
+/// Rows of nodes.
+pub(super) struct Nodes<'a> {
+    number: u64,
+    rows: Vec<PlannedNode<'a>>,
+}
+
+impl Nodes<'_> {
+    /// The chunks in the rows, by the nodes' ids.
+    pub(super) fn into_inline(self) -> ById<Inline> {
+        let mut inline = ById::default();
+        for (id, _, chunk) in self.rows.into_iter().filter_map(|n| n.node) {
+            if let Some(chunk) = chunk {
+                inline.insert(id, chunk);
+            }
+        }
+        inline
+    }
+}
 
 impl Plan for Nodes<'_> {
     type Row = NodeRow;
 
     fn len(&self) -> usize {
-        self.0.len()
+        self.rows.len()
     }
 
     fn row(&self, i: usize) -> NodeRow {
-        let PlannedNode { path, version, node } = &self.0[i];
+        let PlannedNode { path, version, node } = &self.rows[i];
         let node = node.as_ref().map(|(id, staged, chunk)| {
             let Node { schema, shape, keys, .. } = &staged.node;
             let (schema, shape, keys) = (schema.clone(), shape.clone(), keys.clone());
-            Node { id: *id, schema, shape, keys, chunk: chunk.clone() }
+            let chunk = chunk.as_ref().map(|c| c.chunk(self.number));
+            Node { id: *id, schema, shape, keys, chunk }
         });
         NodeRow { path: (*path).to_owned(), version: *version, node }
     }
 
     fn size(&self, i: usize) -> usize {
-        let PlannedNode { path, node, .. } = &self.0[i];
+        let PlannedNode { path, node, .. } = &self.rows[i];
         node_bytes(path, node.as_ref().map(|n| &n.1.node.shape[..]))
     }
 
     fn is_tombstone(&self, i: usize) -> bool {
-        self.0[i].node.is_none()
+        self.rows[i].node.is_none()
     }
 }
 

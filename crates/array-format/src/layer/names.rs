@@ -21,6 +21,29 @@ pub(crate) fn sidecar(path: &str, file_id: &Id, object: ObjectId) -> String {
     format!("{}/{}", folder(path), name(file_id, object))
 }
 
+/// The folder of a file's marks.
+pub(crate) fn marks(path: &str) -> String {
+    format!("{path}.freed")
+}
+
+/// Path of the mark of the numbers up to this one.
+pub(crate) fn mark(path: &str, file_id: &Id, number: u64) -> String {
+    format!("{}/{}.{number:020}", marks(path), hex(file_id))
+}
+
+/// What a name in the folder of marks stands for, if it is one of ours.
+pub(crate) fn parse_mark(name: &str) -> Option<(Id, u64)> {
+    let (id, number) = name.split_once('.')?;
+    Some((parse_hex(id)?, parse_number(number)?))
+}
+
+fn parse_number(s: &str) -> Option<u64> {
+    if s.len() != 20 || !s.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    s.parse().ok()
+}
+
 fn parse_hex(s: &str) -> Option<Id> {
     if s.len() != 32 || !s.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
         return None;
@@ -36,9 +59,7 @@ pub(crate) fn parse(name: &str) -> Option<(Id, ObjectId)> {
         return None;
     }
     let object = match kind {
-        "layer" if object.len() == 20 && object.bytes().all(|b| b.is_ascii_digit()) => {
-            ObjectId::Layer(object.parse().ok()?)
-        }
+        "layer" => ObjectId::Layer(parse_number(object)?),
         "blocks" => ObjectId::Detached(parse_hex(object)?),
         _ => return None,
     };
@@ -56,7 +77,18 @@ mod tests {
             assert_eq!(parse(&name(&id, object)), Some((id, object)));
         }
         for other in ["run.1.af", "x.layer", "", &format!("{}.1.layer", "0".repeat(32))] {
-            assert_eq!(parse(other), None, "{other}");
+            assert_eq!((parse(other), parse_mark(other)), (None, None), "{other}");
         }
+    }
+
+    #[test]
+    fn marks_parse_back() {
+        let id = *b"0123456789abcdef";
+        for number in [0, 7, u64::MAX] {
+            let path = mark("a.af", &id, number);
+            let name = path.strip_prefix("a.af.freed/").unwrap();
+            assert_eq!((parse_mark(name), parse(name)), (Some((id, number)), None));
+        }
+        assert_eq!(parse_mark(&name(&id, ObjectId::Layer(1))), None);
     }
 }

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 
 use super::{Head, names};
 use crate::storage::pieces::cut;
-use crate::storage::{ListEntry, Opened, Storage, StoredObject};
+use crate::storage::{FinishMode, ListEntry, Opened, Storage, StoredObject};
 
 /// What a handle did so far. See [`ArrayFile::counters`](crate::ArrayFile::counters).
 #[derive(Debug, Default)]
@@ -248,6 +248,23 @@ impl Objects {
     pub(crate) async fn list_after(&self, after: &str) -> Result<Vec<ListEntry>> {
         self.counting.requests.fetch_add(1, Ordering::Relaxed);
         self.storage.list_after(&names::folder(&self.path), after).await
+    }
+
+    /// The marks: up to which numbers layers above the base may have been deleted, and of which file.
+    pub(crate) async fn marks(&self) -> Result<Vec<(Id, u64)>> {
+        self.counting.requests.fetch_add(1, Ordering::Relaxed);
+        let listing = self.storage.list(&names::marks(&self.path)).await?;
+        Ok(listing.iter().filter_map(|e| names::parse_mark(&e.name)).collect())
+    }
+
+    /// Makes a mark, durably; it may be there already.
+    pub(crate) async fn mark(&self, file_id: &Id, number: u64) -> Result<()> {
+        let mark = names::mark(&self.path, file_id, number);
+        match self.storage.upload(&mark).await?.finish(FinishMode::Create).await {
+            // Another's may be there and not durable yet.
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => self.storage.sync(&mark).await,
+            made => made.map(drop),
+        }
     }
 
     /// Opens the object at `path` with its tail.

@@ -179,7 +179,8 @@ impl Storage for LocalStorage {
     }
 
     fn describe(&self, path: &str) -> String {
-        self.shown.join(path).display().to_string()
+        let shown = self.shown.join(path).into_os_string();
+        shown.into_string().unwrap_or_else(|shown| shown.to_string_lossy().into_owned())
     }
 }
 

@@ -9,7 +9,7 @@ use array_format_core::footer::{DetachedRoot, Footer};
 use array_format_core::format::blocks;
 use array_format_core::format::constants::{MINOR_VERSION, TRAILER_BYTES};
 use array_format_core::format::directory::Directory;
-use array_format_core::format::page::{PageRef, Table, put_key, seal};
+use array_format_core::format::page::{PageRef, StoredPage, Table, put_key, seal, seal_plain};
 use array_format_core::format::trailer::{Id, ObjectKind, RootRef, Trailer, header};
 use bytes::Bytes;
 
@@ -18,6 +18,9 @@ use crate::storage::Upload;
 
 /// Blocks of a page of the block table.
 const BLOCK_TABLE_ROWS: usize = 4096;
+
+/// Up to this length a root is always compressed.
+const SMALL_ROOT_BYTES: usize = 4096;
 
 /// A layer under way.
 pub(crate) struct LayerSink {
@@ -156,18 +159,22 @@ impl LayerSink {
 
     /// Writes root and trailer of a layer.
     pub(crate) async fn close(self, mut footer: Footer) -> Result<(Box<dyn Upload>, Footer)> {
-        let (upload, length) = self.close_with(footer.encode()).await?;
+        let root = footer.encode();
+        // Ids are random, and those of a thousand layers are nearly all of the root: it would not become smaller, and every commit writes one.
+        let ids = (footer.objects.len() + footer.ancestors.len()) * size_of::<Id>();
+        let is_random = root.len() > SMALL_ROOT_BYTES && ids > root.len() / 2;
+        let sealed = if is_random { seal_plain(root)? } else { seal(root)? };
+        let (upload, length) = self.close_with(sealed).await?;
         footer.set_own_length(length);
         Ok((upload, footer))
     }
 
     /// Writes root and trailer of a detached layer. Returns its length in bytes, too.
     pub(crate) async fn close_detached(self, root: &DetachedRoot) -> Result<(Box<dyn Upload>, u64)> {
-        self.close_with(root.encode()).await
+        self.close_with(seal(root.encode())?).await
     }
 
-    async fn close_with(mut self, root: Vec<u8>) -> Result<(Box<dyn Upload>, u64)> {
-        let root = seal(root)?;
+    async fn close_with(mut self, root: StoredPage) -> Result<(Box<dyn Upload>, u64)> {
         let length = self.offset + root.bytes.len() as u64 + TRAILER_BYTES as u64;
         let trailer = Trailer {
             kind: self.kind,

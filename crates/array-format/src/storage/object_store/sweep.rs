@@ -78,6 +78,7 @@ impl ObjectStoreBackend {
             let rest = u.key.strip_prefix(path).unwrap_or("/");
             rest.is_empty()
                 || rest.starts_with(".layers/")
+                || rest.starts_with(".freed/")
                 || rest.starts_with(".part-") && is_aside(&u.key, upload::MARK)
         };
         match unfinished.list(path).await {
