@@ -17,7 +17,7 @@ const NAME: &str = "run.af";
 
 type Action = BoxFuture<'static, ()>;
 
-/// Lets something happen right before the first opening of a path that ends so.
+/// Lets something happen right before the first opening of a path, or listing of a folder, that ends so.
 #[derive(Clone)]
 struct Meanwhile {
     inner: Arc<dyn Storage>,
@@ -30,13 +30,19 @@ impl fmt::Debug for Meanwhile {
     }
 }
 
-#[async_trait]
-impl Storage for Meanwhile {
-    async fn open(&self, path: &str, tail_bytes: u64) -> Result<Opened> {
+impl Meanwhile {
+    async fn reach(&self, path: &str) {
         let action = self.before.lock().take_if(|(end, _)| path.ends_with(end.as_str()));
         if let Some((_, action)) = action {
             action.await;
         }
+    }
+}
+
+#[async_trait]
+impl Storage for Meanwhile {
+    async fn open(&self, path: &str, tail_bytes: u64) -> Result<Opened> {
+        self.reach(path).await;
         self.inner.open(path, tail_bytes).await
     }
     async fn upload(&self, path: &str) -> Result<Box<dyn Upload>> {
@@ -49,6 +55,7 @@ impl Storage for Meanwhile {
         self.inner.delete(path).await
     }
     async fn list(&self, folder: &str) -> Result<Vec<ListEntry>> {
+        self.reach(folder).await;
         self.inner.list(folder).await
     }
     fn describe(&self, path: &str) -> String {
@@ -192,5 +199,29 @@ fn marks_of_a_file_that_was_there_before_go_with_its_layers() {
         let mut other = ArrayFile::create(&storage, NAME, replacing).await.unwrap();
         assert_eq!(marks(&storage).await, [""; 0]);
         commit(&mut other, 1).await;
+    });
+}
+
+#[test]
+fn a_collection_leaves_the_marks_of_a_file_that_came_over_its_own_meanwhile() {
+    block_on(async {
+        let storage: Arc<dyn Storage> = Arc::new(InMemoryStorage::default());
+        let mut file = ArrayFile::create(&storage, NAME, FileConfig::default()).await.unwrap();
+        commit(&mut file, 1).await;
+        let beneath = storage.clone();
+        let action: Action = Box::pin(async move {
+            let replacing = FileConfig::default().with_overwrite(true);
+            let mut other = ArrayFile::create(&beneath, NAME, replacing).await.unwrap();
+            commit(&mut other, 1).await;
+            commit(&mut other, 2).await;
+            other.garbage_collect(GcOptions::default()).await.unwrap();
+        });
+        let before = Arc::new(Mutex::new(Some(("run.af.freed".to_owned(), action))));
+        let meanwhile: Arc<dyn Storage> =
+            Arc::new(Meanwhile { inner: storage.clone(), before: before.clone() });
+        let mut collector = open(&meanwhile).await;
+        let _told_that_its_file_is_gone = collector.garbage_collect(GcOptions::default()).await;
+        assert!(before.lock().is_none(), "it happened");
+        assert_eq!(marks(&storage).await, ["1"]);
     });
 }

@@ -127,12 +127,11 @@ pub fn seal(decoded: Vec<u8>) -> Result<StoredPage> {
     let mut packed = Vec::new();
     ZstdCodec::default().compress(&decoded, &mut packed)?;
     // What readers would take for a bomb stays as it is.
-    let (bytes, codec) = match packed.len() < decoded.len() && decoded_bytes <= earned(&packed) {
-        true => (packed, PageCodec::Zstd),
-        false => (decoded, PageCodec::None),
-    };
-    let checksum = checksum(&bytes);
-    Ok(StoredPage { bytes, decoded_bytes, codec, checksum })
+    if packed.len() >= decoded.len() || decoded_bytes > earned(&packed) {
+        return seal_plain(decoded);
+    }
+    let checksum = checksum(&packed);
+    Ok(StoredPage { bytes: packed, decoded_bytes, codec: PageCodec::Zstd, checksum })
 }
 
 /// A page or root as it is, not compressed.

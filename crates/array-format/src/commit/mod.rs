@@ -50,7 +50,7 @@ pub(crate) struct Attempt {
     /// What it would commit, and the ids that it gave to new nodes.
     pub(crate) pending: Arc<Pending>,
     pub(crate) ids: ById<u64>,
-    /// Chunks that stand in the rows of its nodes, by the nodes' ids, with the versions that wrote them.
+    /// Chunks that stand in the rows of its nodes, by the nodes' ids.
     pub(crate) inline: ById<Inline>,
 }
 
@@ -140,7 +140,7 @@ impl ArrayFile {
     /// Dropped before it is done, the changes stay pending; if the commit happened all the same, the next `flush` finds that out.
     ///
     /// # Cost
-    /// One new object with what changed, a second one if that was more than pending data may take in memory, and at most 512 KiB of index that it merges; a listing and a read of the base's trailer besides,
+    /// One new object with what changed, a second one if that was more than pending data may take in memory, and at most 512 KiB of index that it merges; a listing (of the layers, too, while numbers above the base are marked as freed) and a read of the base's trailer besides,
     /// and a read of the index pages of what changed.
     pub async fn flush(&mut self) -> Result<u64> {
         self.flush_with_message("").await
@@ -193,9 +193,8 @@ impl ArrayFile {
                 }
                 built => built?,
             };
-            let attempt =
-                Attempt { version: number, write_id, pending, ids: built.ids, inline: built.inline };
-            let attempt = Arc::new(attempt);
+            let (ids, inline) = (built.ids, built.inline);
+            let attempt = Arc::new(Attempt { version: number, write_id, pending, ids, inline });
             // From here on the commit may happen without us hearing of it.
             self.inner.state.lock().unconfirmed.push(attempt.clone());
             match publish::publish(&version, built.upload, number, write_id).await? {
