@@ -27,7 +27,7 @@ use crate::layer::head::open_detached;
 use crate::layer::{Objects, names};
 use crate::read::View;
 use crate::storage::FinishMode;
-use crate::write::pack::Pipeline;
+use crate::write::encode::Pipeline;
 use crate::write::pending::{NEW_NODE, Pending, Staged, StagedChunk, StagedNode, grid};
 use crate::write::sink::LayerSink;
 use crate::write::small_map::SmallMap;

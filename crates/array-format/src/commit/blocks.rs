@@ -15,8 +15,9 @@ use crate::index::Version;
 use crate::write::by_id::ById;
 use crate::write::choose;
 use crate::write::coords::Coords;
+use crate::write::encode::{BATCH_BYTES, BATCHES_AHEAD, Pipeline};
 use crate::write::mover::Mover;
-use crate::write::pack::{BATCH_BYTES, BATCHES_AHEAD, ChunkJob, Compress, Pipeline};
+use crate::write::pack::{ChunkJob, Compress};
 use crate::write::pending::{Cells, Pending, Placed, Staged, StagedChunk, grid};
 use crate::write::sink::LayerSink;
 use crate::write::small_map::SmallMap;
@@ -108,7 +109,7 @@ pub(crate) async fn store_chunks<'a>(
         .filter(|taken| taken.is_current(pending))
         .map(|taken| (taken.node, taken.coords.clone()))
         .collect();
-    let mut batch: Vec<(TakenChunk, ChunkJob)> = Vec::new();
+    let (mut keys, mut jobs): (Vec<TakenChunk>, Vec<ChunkJob>) = Default::default();
     let (mut bytes, mut last) = (0, None);
     let mut copies: Vec<(ChunkKey, Arc<Placed>)> = Vec::new();
     let mut complete: HashSet<ObjectId> = HashSet::from([sink.object()]);
@@ -132,10 +133,8 @@ pub(crate) async fn store_chunks<'a>(
                     let Some((taken, data)) = taken else { continue };
                     bytes += data.heap_bytes();
                     let (codec, extents) = (codecs.of(schema, config)?, cells.extents(coords));
-                    batch.push((
-                        taken,
-                        ChunkJob { node: s.node.id, schema: schema.clone(), codec, extents, data },
-                    ));
+                    keys.push(taken);
+                    jobs.push(ChunkJob { node: s.node.id, schema: schema.clone(), codec, extents, data });
                 }
                 StagedChunk::Placed(p) if p.from.is_some() => copies.push((key(), p.clone())),
                 StagedChunk::Placed(p) if !layer && p.chunk.block.id.object != sink.object() => {
@@ -155,7 +154,7 @@ pub(crate) async fn store_chunks<'a>(
                 }
             }
             if bytes >= BATCH_BYTES {
-                pipeline.push(std::mem::take(&mut batch));
+                pipeline.push(std::mem::take(&mut keys), std::mem::take(&mut jobs));
                 bytes = 0;
                 if pipeline.len() >= BATCHES_AHEAD {
                     put_next(pipeline, pending, sink, &mut stored).await?;
@@ -163,8 +162,8 @@ pub(crate) async fn store_chunks<'a>(
             }
         }
     }
-    if !batch.is_empty() {
-        pipeline.push(batch);
+    if !jobs.is_empty() {
+        pipeline.push(keys, jobs);
     }
     while pipeline.len() > 0 {
         put_next(pipeline, pending, sink, &mut stored).await?;

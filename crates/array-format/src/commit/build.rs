@@ -23,7 +23,7 @@ use crate::index::Version;
 use crate::read::View;
 use crate::storage::Upload;
 use crate::write::by_id::ById;
-use crate::write::pack::Pipeline;
+use crate::write::encode::Pipeline;
 use crate::write::pending::{NEW_NODE, Pending, Staged, StagedNode};
 use crate::write::sink::LayerSink;
 use crate::write::small_map::SmallMap;

@@ -13,8 +13,9 @@ use ndarray::ArrayViewD;
 
 use super::coords::Coords;
 use super::elements::{all_of, check_bytes, check_elements, from_view, overwrite, part_of, part_of_bytes};
+use super::encode::BATCH_BYTES;
 use super::flats::MOST_FLAT_BYTES;
-use super::pack::{BATCH_BYTES, as_read};
+use super::pack::as_read;
 use super::pending::{Pending, Staged, StagedChunk, grid};
 use super::stage::staged_mut;
 use crate::file::{ArrayFile, State};

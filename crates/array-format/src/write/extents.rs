@@ -9,7 +9,7 @@ use ndarray::ArrayViewD;
 
 use super::data::{chunk_bytes, put_parts};
 use super::elements::{from_view, reshape};
-use super::pack::BATCH_BYTES;
+use super::encode::BATCH_BYTES;
 use super::pending::{Pending, StagedChunk, grid};
 use super::stage::staged_mut;
 use crate::file::ArrayFile;

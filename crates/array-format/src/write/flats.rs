@@ -57,12 +57,38 @@ pub(crate) struct Flats {
     rooms: BTreeMap<u32, Room>,
     /// The number of the room that is being filled, or of the next one.
     open: u32,
+    spare: Spare,
+}
+
+/// Memory of rooms that nobody wants any more: the next ones need not have it from the operating system, page by page.
+#[derive(Debug, Default)]
+struct Spare(Vec<Vec<u8>>);
+
+/// Rooms that are kept: what is in one batch.
+const SPARE_ROOMS: usize = 32;
+
+impl Clone for Spare {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Spare {
+    fn put(&mut self, room: Room) {
+        if self.0.len() < SPARE_ROOMS
+            && let Some(mut bytes) = Arc::into_inner(room.bytes)
+            && bytes.capacity() == ROOM_BYTES
+        {
+            bytes.clear();
+            self.0.push(bytes);
+        }
+    }
 }
 
 impl Flats {
     /// Nothing, but with numbers that were not given before.
     pub(crate) fn none_after(&self) -> Self {
-        Self { rooms: BTreeMap::new(), open: self.open.saturating_add(1) }
+        Self { rooms: BTreeMap::new(), open: self.open.saturating_add(1), spare: Spare::default() }
     }
 
     /// Puts numbers in.
@@ -77,7 +103,7 @@ impl Flats {
         let room = self.rooms.entry(self.open).or_default();
         let filled = Arc::make_mut(&mut room.bytes);
         if filled.capacity() == 0 && is_full {
-            filled.reserve_exact(ROOM_BYTES);
+            *filled = self.spare.0.pop().unwrap_or_else(|| Vec::with_capacity(ROOM_BYTES));
         }
         let flat = Flat { room: self.open, offset: filled.len() as u32, length: bytes.len() as u32 };
         filled.extend_from_slice(bytes);
@@ -88,7 +114,7 @@ impl Flats {
     /// Ends the room that is being filled.
     fn leave(&mut self) {
         if self.rooms.get(&self.open).is_some_and(|r| r.live == 0) {
-            self.rooms.remove(&self.open);
+            self.remove(self.open);
         }
         self.open = self.open.saturating_add(1);
     }
@@ -107,7 +133,13 @@ impl Flats {
         let Some(room) = self.rooms.get_mut(&flat.room) else { return };
         room.live = room.live.saturating_sub(1);
         if room.live == 0 && flat.room != self.open {
-            self.rooms.remove(&flat.room);
+            self.remove(flat.room);
+        }
+    }
+
+    fn remove(&mut self, room: u32) {
+        if let Some(room) = self.rooms.remove(&room) {
+            self.spare.put(room);
         }
     }
 }
@@ -130,8 +162,23 @@ mod tests {
         assert_eq!(flats.rooms.len(), rooms + 1);
         all.iter().for_each(|f| flats.free(*f));
         assert_eq!(flats.rooms.len(), 1, "the one that is being filled");
+        assert_eq!(flats.spare.0.len(), 0, "all of them are held by the clone");
         assert!((0..5000).all(|i| then.get(all[i]) == bytes(i)) && held.bytes() == bytes(4999));
         let next = flats.none_after().put(&[1]);
         assert!(all.iter().all(|f| f.room != next.room));
+    }
+
+    #[test]
+    fn memory_of_rooms_is_used_again() {
+        let mut flats = Flats::default();
+        let numbers = vec![7; ROOM_BYTES / 8];
+        let first: Vec<Flat> = (0..32).map(|_| flats.put(&numbers)).collect();
+        let places: Vec<*const u8> = flats.rooms.values().map(|r| r.bytes.as_ptr()).collect();
+        assert_eq!(places.len(), 4);
+        first.iter().for_each(|f| flats.free(*f));
+        assert_eq!((flats.rooms.len(), flats.spare.0.len()), (1, 3));
+        let again: Vec<Flat> = (0..32).map(|i| flats.put(&vec![i; ROOM_BYTES / 8])).collect();
+        assert!(flats.spare.0.is_empty() && flats.rooms.values().all(|r| places.contains(&r.bytes.as_ptr())));
+        assert!(again.iter().zip(0..).all(|(f, i)| flats.get(*f) == vec![i; ROOM_BYTES / 8]));
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod coords;
 pub(crate) mod data;
 pub(crate) mod define;
 mod elements;
+pub(crate) mod encode;
 mod extents;
 pub(crate) mod flats;
 pub(crate) mod mover;

@@ -1,11 +1,11 @@
 //! From chunks to blocks: `docs/format.md` section 9.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use array_format_core::Result;
-use array_format_core::block::{ChunkRef, CodecRecord};
+use array_format_core::block::CodecRecord;
 use array_format_core::buffer::{Elements, Values};
 use array_format_core::checksum::checksum;
 use array_format_core::chunk;
@@ -17,12 +17,8 @@ use array_format_core::schema::ArraySchema;
 use array_format_core::statistics::Statistics;
 use rayon::prelude::*;
 
-use super::brief::Brief;
-use super::choose;
 use super::flats::HeldFlat;
-use super::pending::Placed;
-use super::pool::Running;
-use super::sink::{LayerSink, ReadyBlock};
+use super::sink::ReadyBlock;
 use crate::config::FileConfig;
 
 /// How a chunk is compressed.
@@ -76,18 +72,6 @@ impl JobData {
     }
 }
 
-/// Raw bytes that are encoded at once: enough for all cores, little beside the data.
-pub(crate) const BATCH_BYTES: usize = 8 << 20;
-
-/// Batches of less are encoded by the caller: handing them over costs more.
-const SMALL_BATCH_BYTES: usize = 256 << 10;
-
-/// Batches that are encoded while others are written.
-pub(crate) const BATCHES_AHEAD: usize = 3;
-
-/// Shared blocks of numbers of one type, one after the other, that are compressed as a sample of the first one says.
-const BLOCKS_A_CHOICE: usize = 128;
-
 /// Raw bytes of a frame for chunks of this shape: whole slabs of the leading axis where they have a sensible size, so
 /// that a read of a few of them decodes only these.
 fn frame_bytes(schema: &ArraySchema, extents: &[u64], target: u64) -> u64 {
@@ -125,6 +109,9 @@ fn frames_of(job: &ChunkJob, config: &FileConfig) -> Option<u64> {
     (values.len() as u64 >= frame.saturating_mul(2)).then_some(frame)
 }
 
+/// A codec, and how it is recorded.
+pub(super) type Chosen = (Arc<dyn CompressionCodec>, Arc<CodecRecord>);
+
 /// Compresses the bytes of an unframed block.
 pub(crate) fn compress(bytes: &[u8], codec: &dyn CompressionCodec) -> Result<ReadyBlock> {
     compress_as(bytes, codec, &Arc::new(CodecRecord::of(codec)))
@@ -155,55 +142,15 @@ fn compress_as(bytes: &[u8], codec: &dyn CompressionCodec, record: &Arc<CodecRec
     })
 }
 
-/// A codec, and how it is recorded.
-type Chosen = (Arc<dyn CompressionCodec>, Arc<CodecRecord>);
-
-/// The codecs that blocks get, by their raw bytes: a choice holds for some blocks, since neighbours are alike.
-fn codecs_of<'b>(blocks: impl Iterator<Item = (&'b Compress, &'b [u8])> + Clone) -> Result<Vec<Chosen>> {
-    let mut ahead = blocks.clone();
-    let mut chosen: HashMap<Scalar, (usize, Chosen)> = HashMap::new();
-    let mut given: Option<Chosen> = None;
-    let record = |codec: Arc<dyn CompressionCodec>| {
-        let record = Arc::new(CodecRecord::of(&codec));
-        (codec, record)
-    };
-    let codec = |(compress, _): (&'b Compress, &'b [u8])| {
-        let rest = ahead.clone();
-        ahead.next();
-        match compress {
-            Compress::As(codec) => match &given {
-                Some(known) if Arc::ptr_eq(&known.0, codec) => Ok(known.clone()),
-                _ => Ok(given.insert(record(codec.clone())).clone()),
-            },
-            Compress::Auto(item) => match chosen.get_mut(item) {
-                Some((left, codec)) if *left > 0 => {
-                    *left -= 1;
-                    Ok(codec.clone())
-                }
-                _ => {
-                    let alike = rest.filter(|(c, _)| matches!(c, Compress::Auto(other) if other == item));
-                    let alike: Vec<&[u8]> = alike.take(BLOCKS_A_CHOICE).map(|b| b.1).collect();
-                    let picked: Vec<&[u8]> =
-                        choose::spread(alike.len(), 3).filter_map(|i| alike.get(i).copied()).collect();
-                    let codec = record(choose::by_sample(*item, &picked)?);
-                    chosen.insert(*item, (BLOCKS_A_CHOICE - 1, codec.clone()));
-                    Ok(codec)
-                }
-            },
-        }
-    };
-    blocks.map(codec).collect()
-}
-
 /// What chunks must have in common to share a block.
 #[derive(PartialEq, Eq, Hash)]
-enum Filling {
+pub(super) enum Filling {
     /// The address of the codec.
     As(usize),
     Auto(Scalar),
 }
 
-fn filling(codec: &Compress) -> Filling {
+pub(super) fn filling(codec: &Compress) -> Filling {
     match codec {
         Compress::As(codec) => Filling::As(Arc::as_ptr(codec).addr()),
         Compress::Auto(item) => Filling::Auto(*item),
@@ -211,7 +158,7 @@ fn filling(codec: &Compress) -> Filling {
 }
 
 /// Which chunks of a batch a block gets, by their numbers.
-enum Plan {
+pub(super) enum Plan {
     /// A large one alone, in frames of so many raw bytes.
     Framed(usize, u64),
     /// Some that share it.
@@ -219,7 +166,7 @@ enum Plan {
 }
 
 /// Chunks in order; those that share a block fill it up before the next one is begun.
-fn plan(jobs: &[ChunkJob], config: &FileConfig) -> Vec<Plan> {
+pub(super) fn plan(jobs: &[ChunkJob], config: &FileConfig) -> Vec<Plan> {
     let mut blocks: Vec<Plan> = Vec::new();
     // The block that is being filled, of each way to compress, and its bytes.
     let mut open: HashMap<Filling, (usize, usize)> = HashMap::new();
@@ -244,155 +191,72 @@ fn plan(jobs: &[ChunkJob], config: &FileConfig) -> Vec<Plan> {
     blocks
 }
 
-/// A block before compression.
-enum Raw {
-    Framed(usize, ReadyBlock, Statistics),
-    Shared { members: Vec<Member>, bytes: Vec<u8>, compress: Compress },
-}
-
 /// A chunk in its block.
-struct Member {
+pub(super) struct Member {
     /// Which chunk of its batch.
-    job: usize,
-    offset: u64,
-    length: u64,
-    statistics: Statistics,
+    pub(super) job: usize,
+    pub(super) offset: u64,
+    pub(super) length: u64,
+    pub(super) statistics: Statistics,
 }
 
-fn raw(block: &Plan, jobs: &[ChunkJob]) -> Result<Raw> {
-    let statistics = |job: &ChunkJob| job.data.statistics(&job.schema);
-    match block {
-        Plan::Framed(i, frame) => {
-            let job = &jobs[*i];
-            let Compress::As(codec) = &job.codec else {
-                return Err(array_format_core::Error::invalid("no codec was chosen for a large chunk"));
-            };
-            let elements = match &job.data {
-                JobData::Elements(elements) => elements.clone(),
-                JobData::Flat(flat) => {
-                    let values = Values::Fixed(flat.bytes().to_vec());
-                    Arc::new(Elements { dtype: job.schema.dtype, values, validity: None })
-                }
-            };
-            let block = framed::encode(&job.schema, &elements, *frame, codec)?;
-            let ready = ReadyBlock {
-                stored: block.bytes.into(),
-                decoded_bytes: block.decoded_bytes,
-                frame_bytes: *frame,
-                codec: Arc::new(CodecRecord::of(codec)),
-                checksum: block.checksum,
-            };
-            Ok(Raw::Framed(*i, ready, statistics(job)?))
+/// A block that is ready, and what is in it.
+pub(super) type PackedBlock = (ReadyBlock, Vec<Member>);
+
+/// Encodes a large chunk into a block of its own, in frames of so many raw bytes.
+pub(super) fn framed_block(job: &ChunkJob, place: usize, frame: u64) -> Result<PackedBlock> {
+    let Compress::As(codec) = &job.codec else {
+        return Err(array_format_core::Error::invalid("no codec was chosen for a large chunk"));
+    };
+    let elements = match &job.data {
+        JobData::Elements(elements) => elements.clone(),
+        JobData::Flat(flat) => {
+            let values = Values::Fixed(flat.bytes().to_vec());
+            Arc::new(Elements { dtype: job.schema.dtype, values, validity: None })
         }
-        Plan::Shared(chunks, compress) => {
-            let (mut members, mut bytes) = (Vec::with_capacity(chunks.len()), Vec::new());
-            for i in chunks {
-                let (job, offset) = (&jobs[*i], bytes.len() as u64);
-                match &job.data {
-                    JobData::Elements(elements) => chunk::encode(&job.schema, elements, &mut bytes)?,
-                    JobData::Flat(flat) => bytes.extend_from_slice(flat.bytes()),
-                }
-                let length = bytes.len() as u64 - offset;
-                members.push(Member { job: *i, offset, length, statistics: statistics(job)? });
-            }
-            Ok(Raw::Shared { members, bytes, compress: compress.clone() })
-        }
-    }
+    };
+    let block = framed::encode(&job.schema, &elements, frame, codec)?;
+    let ready = ReadyBlock {
+        stored: block.bytes.into(),
+        decoded_bytes: block.decoded_bytes,
+        frame_bytes: frame,
+        codec: Arc::new(CodecRecord::of(codec)),
+        checksum: block.checksum,
+    };
+    let (length, statistics) = (ready.decoded_bytes, job.data.statistics(&job.schema)?);
+    Ok((ready, vec![Member { job: place, offset: 0, length, statistics }]))
 }
 
-/// A batch of chunks, encoded: blocks to be stored.
-pub(crate) struct Encoded {
-    blocks: Vec<(ReadyBlock, Vec<Member>)>,
-}
-
-/// Encodes chunks, on all threads of the pool that this runs in.
-fn encode(mut jobs: Vec<ChunkJob>, config: &FileConfig) -> Result<Encoded> {
-    for of_array in jobs.chunk_by_mut(|a, b| a.node == b.node) {
-        choose::for_array(of_array, config)?;
-    }
-    let plans = plan(&jobs, config);
-    let raws = parallel(&plans, |block| raw(block, &jobs))?;
-    drop(jobs);
-    let shared = raws.iter().filter_map(|raw| match raw {
-        Raw::Framed(..) => None,
-        Raw::Shared { bytes, compress, .. } => Some((compress, &bytes[..])),
-    });
-    let codecs = codecs_of(shared.clone())?;
-    let pairs: Vec<(&[u8], Chosen)> = shared.map(|s| s.1).zip(codecs).collect();
-    let mut ready =
-        parallel(&pairs, |(bytes, (codec, record))| compress_as(bytes, codec, record))?.into_iter();
-    let mut blocks = Vec::with_capacity(raws.len());
-    for raw in raws {
-        match raw {
-            Raw::Framed(job, ready, statistics) => {
-                let length = ready.decoded_bytes;
-                blocks.push((ready, vec![Member { job, offset: 0, length, statistics }]));
-            }
-            Raw::Shared { members, .. } => blocks.extend(ready.next().map(|ready| (ready, members))),
+/// The raw bytes of a block that chunks share, into `bytes`. Returns where each begins.
+pub(super) fn raw_block(members: &[usize], jobs: &[ChunkJob], bytes: &mut Vec<u8>) -> Result<Vec<u64>> {
+    bytes.clear();
+    bytes.reserve(members.iter().map(|i| jobs[*i].data.heap_bytes()).sum());
+    let mut starts = Vec::with_capacity(members.len());
+    for i in members {
+        starts.push(bytes.len() as u64);
+        match &jobs[*i].data {
+            JobData::Elements(elements) => chunk::encode(&jobs[*i].schema, elements, bytes)?,
+            JobData::Flat(flat) => bytes.extend_from_slice(flat.bytes()),
         }
     }
-    Ok(Encoded { blocks })
+    Ok(starts)
 }
 
-/// Batches of chunks on their way through the encoders, each chunk with a key of the caller's.
-pub(crate) struct Pipeline<K> {
-    config: Arc<FileConfig>,
-    running: VecDeque<(Vec<K>, usize, Running<Encoded>)>,
-}
-
-impl<K: Clone> Pipeline<K> {
-    pub(crate) fn new(config: &Arc<FileConfig>) -> Self {
-        Self { config: config.clone(), running: VecDeque::new() }
+/// Encodes chunks into a block that they share. `bytes` is memory to be used again.
+pub(super) fn shared_block(
+    places: &[usize],
+    jobs: &[ChunkJob],
+    (codec, record): &Chosen,
+    bytes: &mut Vec<u8>,
+) -> Result<PackedBlock> {
+    let starts = raw_block(places, jobs, bytes)?;
+    let ends = starts.iter().skip(1).copied().chain([bytes.len() as u64]);
+    let mut members = Vec::with_capacity(places.len());
+    for ((job, offset), end) in places.iter().zip(&starts).zip(ends) {
+        let statistics = jobs[*job].data.statistics(&jobs[*job].schema)?;
+        members.push(Member { job: *job, offset: *offset, length: end - offset, statistics });
     }
-
-    /// Batches under way.
-    pub(crate) fn len(&self) -> usize {
-        self.running.len()
-    }
-
-    /// The keys of all chunks in them.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
-        self.running.iter().flat_map(|r| &r.0)
-    }
-
-    /// Bytes of elements in them.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.running.iter().map(|r| r.1 as u64).sum()
-    }
-
-    /// Begins to encode a batch.
-    pub(crate) fn push(&mut self, batch: Vec<(K, ChunkJob)>) {
-        let (keys, jobs): (Vec<K>, Vec<ChunkJob>) = batch.into_iter().unzip();
-        let bytes = jobs.iter().map(|j| j.data.heap_bytes()).sum();
-        let config = self.config.clone();
-        let running = match bytes < SMALL_BATCH_BYTES || jobs.len() == 1 {
-            true => Running::Done(encode(jobs, &config)),
-            false => Running::start(move || encode(jobs, &config)),
-        };
-        self.running.push_back((keys, bytes, running));
-    }
-
-    /// The next batch that was begun, once it is encoded.
-    pub(crate) async fn next(&mut self) -> Option<Result<(Vec<K>, Encoded)>> {
-        let (keys, _, running) = self.running.pop_front()?;
-        Some(running.result().await.map(|encoded| (keys, encoded)))
-    }
-}
-
-impl Encoded {
-    /// Stores the blocks and says where the chunks are.
-    pub(crate) async fn store<K: Clone>(self, keys: &[K], sink: &mut LayerSink) -> Result<Vec<(K, Placed)>> {
-        let mut placed = Vec::with_capacity(keys.len());
-        for (ready, members) in self.blocks {
-            let block = sink.put_block(ready).await?;
-            for Member { job, offset, length, statistics } in members {
-                let chunk = ChunkRef { block: block.clone(), offset, length };
-                let statistics = Brief::new(statistics);
-                placed.extend(keys.get(job).map(|k| (k.clone(), Placed { chunk, statistics, from: None })));
-            }
-        }
-        Ok(placed)
-    }
+    Ok((compress_as(bytes, &**codec, record)?, members))
 }
 
 /// `f` of every item, on all cores where there is more than one item.

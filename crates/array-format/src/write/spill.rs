@@ -1,7 +1,6 @@
 //! Chunks that wait for a commit and take too much memory: they are encoded and go ahead, to a detached layer of blocks alone. The commit
 //! makes it part of the file. See `docs/design.md`, "Spilling".
 
-use std::collections::HashSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Bound;
@@ -14,10 +13,12 @@ use array_format_core::schema::Schema;
 use array_format_core::{Error, Result};
 use async_trait::async_trait;
 use futures::lock::Mutex;
+use rustc_hash::FxHashSet;
 
 use super::coords::Coords;
+use super::encode::{BATCH_BYTES, BATCHES_AHEAD, Pipeline};
 use super::flats::Flat;
-use super::pack::{BATCH_BYTES, BATCHES_AHEAD, ChunkJob, JobData, Pipeline};
+use super::pack::{ChunkJob, JobData};
 use super::pending::{Cells, Pending, Staged, StagedChunk};
 use super::sink::LayerSink;
 use super::small_map::SmallMap;
@@ -205,9 +206,9 @@ impl ArrayFile {
         let mut spill = self.inner.spill.lock().await;
         loop {
             while spill.pipeline.len() < BATCHES_AHEAD
-                && let Some(batch) = self.next_batch(&mut spill, most)?
+                && let Some((keys, jobs)) = self.next_batch(&mut spill, most)?
             {
-                spill.pipeline.push(batch);
+                spill.pipeline.push(keys, jobs);
                 self.note_encoding(&spill);
             }
             if self.inner.state.lock().pending.data_bytes() <= most || spill.pipeline.len() == 0 {
@@ -222,7 +223,7 @@ impl ArrayFile {
     }
 
     /// Takes chunks to be encoded, if more than half of the memory is taken by others than those under way.
-    fn next_batch(&self, spill: &mut Spill, most: u64) -> Result<Option<Vec<(TakenChunk, ChunkJob)>>> {
+    fn next_batch(&self, spill: &mut Spill, most: u64) -> Result<Option<(Vec<TakenChunk>, Vec<ChunkJob>)>> {
         let config = &self.inner.config;
         // Held while it looks, for a few milliseconds: whoever held on to the pending data would make others copy all of it.
         let state = self.inner.state.lock();
@@ -234,8 +235,8 @@ impl ArrayFile {
             return Ok(None);
         }
         let enough = usize::try_from(most / 4).unwrap_or(usize::MAX).clamp(1, BATCH_BYTES);
-        let under_way: HashSet<&TakenData> = spill.pipeline.keys().map(|k| &k.data).collect();
-        let (mut batch, mut bytes, mut codecs) = (Vec::new(), 0, Codecs::default());
+        let under_way: FxHashSet<&TakenData> = spill.pipeline.keys().map(|k| &k.data).collect();
+        let (mut keys, mut jobs, mut bytes, mut codecs) = (Vec::new(), Vec::new(), 0, Codecs::default());
         let start = spill.cursor.take();
         let from = start.as_ref().map_or(Bound::Unbounded, |(path, _)| Bound::Included(path.as_str()));
         let to = start.as_ref().map_or(Bound::Excluded(""), |(path, _)| Bound::Included(path.as_str()));
@@ -255,10 +256,8 @@ impl ArrayFile {
                 }
                 bytes += data.heap_bytes();
                 let (codec, extents) = (codecs.of(schema, config)?, cells.extents(coords));
-                batch.push((
-                    taken,
-                    ChunkJob { node: s.node.id, schema: schema.clone(), codec, extents, data },
-                ));
+                keys.push(taken);
+                jobs.push(ChunkJob { node: s.node.id, schema: schema.clone(), codec, extents, data });
                 if bytes >= enough {
                     last = Some((path.clone(), coords.clone()));
                     break 'nodes;
@@ -266,7 +265,7 @@ impl ArrayFile {
             }
         }
         spill.cursor = last;
-        Ok((!batch.is_empty()).then_some(batch))
+        Ok((!jobs.is_empty()).then_some((keys, jobs)))
     }
 
     /// Writes the next batch that is encoded.
