@@ -73,7 +73,7 @@ pub(crate) async fn build(
         pending,
         number,
         sink,
-        rows: Rows::default(),
+        rows: Rows::with_room(pending.nodes.len()),
         ids: ById::default(),
         objects: footer.objects.clone(),
         places: footer.objects.iter().enumerate().map(|(i, o)| (o.id, i)).collect(),

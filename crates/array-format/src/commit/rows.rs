@@ -118,6 +118,11 @@ pub(super) fn sorted<R>(mut rows: Vec<R>, order: impl Fn(&R, &R) -> Ordering) ->
 }
 
 impl<'a> Rows<'a> {
+    /// None, with room for those of so many nodes.
+    pub(super) fn with_room(nodes: usize) -> Self {
+        Self { nodes: Vec::with_capacity(nodes), statistics: Vec::with_capacity(nodes), ..Self::default() }
+    }
+
     pub(super) fn put_node(&mut self, path: &'a str, version: u64, node: Option<NodeParts<'a>>) {
         self.nodes.push(PlannedNode { path, version, node });
     }

@@ -271,6 +271,12 @@ impl<K: Clone> Pipeline<K> {
         self.running.iter().map(|r| r.1 as u64).sum()
     }
 
+    /// Room for a batch like the last one.
+    pub(crate) fn room(&self) -> (Vec<K>, Vec<ChunkJob>) {
+        let count = self.running.back().map_or(0, |r| r.0.len());
+        (Vec::with_capacity(count), Vec::with_capacity(count))
+    }
+
     /// Begins to encode a batch.
     pub(crate) fn push(&mut self, keys: Vec<K>, jobs: Vec<ChunkJob>) {
         let bytes = jobs.iter().map(|j| j.data.heap_bytes()).sum();

@@ -205,12 +205,7 @@ impl ArrayFile {
         }
         let mut spill = self.inner.spill.lock().await;
         loop {
-            while spill.pipeline.len() < BATCHES_AHEAD
-                && let Some((keys, jobs)) = self.next_batch(&mut spill, most)?
-            {
-                spill.pipeline.push(keys, jobs);
-                self.note_encoding(&spill);
-            }
+            while spill.pipeline.len() < BATCHES_AHEAD && self.encode_more(&mut spill, most / 2)? {}
             if self.inner.state.lock().pending.data_bytes() <= most || spill.pipeline.len() == 0 {
                 return Ok(());
             }
@@ -222,21 +217,29 @@ impl ArrayFile {
         self.inner.state.lock().encoding = spill.pipeline.bytes();
     }
 
-    /// Takes chunks to be encoded, if more than half of the memory is taken by others than those under way.
-    fn next_batch(&self, spill: &mut Spill, most: u64) -> Result<Option<(Vec<TakenChunk>, Vec<ChunkJob>)>> {
+    /// Begins to encode a batch of what waits, if that is more than `least` bytes beside what is encoded already. Returns whether it did.
+    fn encode_more(&self, spill: &mut Spill, least: u64) -> Result<bool> {
+        let Some((keys, jobs)) = self.next_batch(spill, least)? else { return Ok(false) };
+        spill.pipeline.push(keys, jobs);
+        self.note_encoding(spill);
+        Ok(true)
+    }
+
+    fn next_batch(&self, spill: &mut Spill, least: u64) -> Result<Option<(Vec<TakenChunk>, Vec<ChunkJob>)>> {
         let config = &self.inner.config;
         // Held while it looks, for a few milliseconds: whoever held on to the pending data would make others copy all of it.
         let state = self.inner.state.lock();
         let pending = &state.pending;
         // A commit whose outcome is not known holds its data; which of it is still pending is told by comparing.
         if !state.unconfirmed.is_empty()
-            || pending.data_bytes().saturating_sub(spill.pipeline.bytes()) <= most / 2
+            || pending.data_bytes().saturating_sub(spill.pipeline.bytes()) <= least
         {
             return Ok(None);
         }
-        let enough = usize::try_from(most / 4).unwrap_or(usize::MAX).clamp(1, BATCH_BYTES);
+        let enough = usize::try_from(config.pending_bytes / 4).unwrap_or(usize::MAX).clamp(1, BATCH_BYTES);
         let under_way: FxHashSet<&TakenData> = spill.pipeline.keys().map(|k| &k.data).collect();
-        let (mut keys, mut jobs, mut bytes, mut codecs) = (Vec::new(), Vec::new(), 0, Codecs::default());
+        let (mut keys, mut jobs) = spill.pipeline.room();
+        let (mut bytes, mut codecs) = (0, Codecs::default());
         let start = spill.cursor.take();
         let from = start.as_ref().map_or(Bound::Unbounded, |(path, _)| Bound::Included(path.as_str()));
         let to = start.as_ref().map_or(Bound::Excluded(""), |(path, _)| Bound::Included(path.as_str()));
@@ -325,12 +328,14 @@ impl ArrayFile {
         Ok(object)
     }
 
-    /// What is encoded but not written, if nothing was written ahead; else all of it is written, and the object completed. Either way
-    /// nothing is under way afterwards.
+    /// Completes the object of what was written ahead, if there is one. What is encoded and not in it comes back.
     pub(crate) async fn settle_spill(&self) -> Result<Pipeline<TakenChunk>> {
         let mut spill = self.inner.spill.lock().await;
         if spill.object.is_some() {
-            while spill.pipeline.len() > 0 {
+            let begun = spill.pipeline.len();
+            // The rest is encoded while what is ahead of it is written and synced.
+            while self.encode_more(&mut spill, 0)? {}
+            for _ in 0..begun {
                 self.write_ahead(&mut spill).await?;
             }
             // The newest version is what it is said to be written on: collections that came in between take nothing away then.
