@@ -1,5 +1,6 @@
 //! Filter 4: the pcodec numeric codec, in its standalone format.
 
+use bytemuck::{AnyBitPattern, NoUninit};
 use half::f16;
 use pco::data_types::Number;
 use pco::errors::PcoError;
@@ -19,7 +20,7 @@ const BATCH: usize = 1024;
 const MAX_LEVEL: u8 = 12;
 
 /// A machine number that pcodec has an encoding for.
-trait Lane: Number {
+trait Lane: Number + AnyBitPattern + NoUninit {
     fn load(bytes: &[u8]) -> Vec<Self>;
     /// The numbers from number `first` on, of `dst` whose lanes they are.
     fn store(numbers: &[Self], first: usize, dst: &mut [u8]);
@@ -180,7 +181,6 @@ fn decode_as<T: Lane>(complex: bool, encoded: &[u8], dst: &mut [u8]) -> Result<(
         )));
     }
     let total = dst.len() / size_of::<T>();
-    let mut batch = [T::default(); BATCH];
     let mut done = 0;
     loop {
         // pcodec would allocate what the stream asks for, and its own slice functions would cut it short silently.
@@ -197,21 +197,33 @@ fn decode_as<T: Lane>(complex: bool, encoded: &[u8], dst: &mut [u8]) -> Result<(
                 return filled("a pco stream", done * size_of::<T>(), dst.len());
             }
         };
-        loop {
-            let progress = chunk.read(&mut batch).map_err(bad)?;
-            let numbers = batch.get(..progress.n_processed).unwrap_or_default();
-            if complex {
-                T::store_parts(numbers, done, dst);
-            } else {
-                T::store(numbers, done, dst);
-            }
-            done += numbers.len();
-            if progress.finished {
-                break;
+        if let Some(numbers) = in_place(complex, dst).and_then(|all| all.get_mut(done..)) {
+            // All of the chunk: it was checked to be no longer.
+            done += chunk.read(numbers).map_err(bad)?.n_processed;
+        } else {
+            let mut batch = [T::default(); BATCH];
+            loop {
+                let progress = chunk.read(&mut batch).map_err(bad)?;
+                let numbers = batch.get(..progress.n_processed).unwrap_or_default();
+                if complex {
+                    T::store_parts(numbers, done, dst);
+                } else {
+                    T::store(numbers, done, dst);
+                }
+                done += numbers.len();
+                if progress.finished {
+                    break;
+                }
             }
         }
         src = chunk.into_src();
     }
+}
+
+/// Bytes as the numbers that they are to be, where this machine has them in the same order, and they lie as it wants them to.
+fn in_place<T: Lane>(complex: bool, dst: &mut [u8]) -> Option<&mut [T]> {
+    let as_they_are = cfg!(target_endian = "little") && !complex;
+    as_they_are.then(|| bytemuck::try_cast_slice_mut(dst).ok())?
 }
 
 #[cfg(test)]
@@ -232,6 +244,26 @@ mod tests {
         );
         assert!(decode(Scalar::U32, &stream, &mut vec![0; 400]).is_err());
         assert!(decode(Scalar::I32, &[&stream[..], &[0]].concat(), &mut vec![0; 400]).is_err());
+    }
+
+    #[test]
+    fn numbers_come_back_wherever_they_are_to_lie() {
+        let numbers: Vec<i64> = (0..5000i64).map(|i| i * i % 977 - 300).collect();
+        let raw: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
+        let stream = encode(4, Scalar::I64, &raw, &Tuning::default()).unwrap();
+        let chunks = configured(4).with_paging_spec(PagingSpec::Exact(vec![3000, 1, 1999]));
+        let mut room = vec![0u8; raw.len() + 8];
+        for stream in [stream.clone(), simple_compress(&numbers, &chunks).unwrap()] {
+            for start in 0..8 {
+                let dst = &mut room[start..start + raw.len()];
+                decode(Scalar::I64, &stream, dst).unwrap();
+                assert_eq!(dst, raw, "{start}");
+                dst.fill(0);
+            }
+        }
+        for wrong in [raw.len() - 8, raw.len() + 8] {
+            assert!(decode(Scalar::I64, &stream, &mut vec![0; wrong]).is_err());
+        }
     }
 
     #[test]

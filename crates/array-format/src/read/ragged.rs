@@ -6,7 +6,7 @@ use std::sync::Arc;
 use array_format_core::address::ObjectId;
 use array_format_core::checksum::{check_earned, verify};
 use array_format_core::element::ArrayElement;
-use array_format_core::format::nodes::Single;
+use array_format_core::format::nodes::{NodesPage, Single};
 use array_format_core::grid::element_count;
 use array_format_core::{Error, Result};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
@@ -94,62 +94,111 @@ impl View {
             return Ok(None);
         }
         let places = self.version.node_places(&paths).await?;
-        let single = |place: &Place| {
-            let (page, row) = (*place)?;
-            plain::<T>(places.pages.get(page)?, row).filter(|s| s.schema.filters.is_empty())
+        let a_task = arrays_a_task(paths.len());
+        let part = |of_task: &[Place]| self.version.part::<T>(&places.pages, of_task);
+        let parts: Result<Option<Vec<Part<'_>>>> = match places.places.len() <= a_task {
+            true => part(&places.places).map(|part| part.map(|part| vec![part])),
+            false => {
+                let parts = places.places.par_chunks(a_task).with_max_len(1).map(part);
+                parts.collect::<Result<Vec<_>>>().map(|parts| parts.into_iter().collect())
+            }
         };
-        let Some(singles) = places.places.iter().map(single).collect::<Option<Vec<Single<'_>>>>() else {
-            return Ok(None);
-        };
-        self.version.read_consecutive(&singles).await
+        match parts? {
+            Some(parts) => self.version.read_consecutive(parts).await,
+            None => Ok(None),
+        }
+    }
+}
+
+/// Arrays that one thread reads.
+struct Part<'p> {
+    singles: Vec<Single<'p>>,
+    /// How many elements come before the end of each.
+    ends: Vec<usize>,
+    shapes: Vec<IxDyn>,
+    /// Where their blocks are.
+    objects: Vec<ObjectId>,
+}
+
+impl Part<'_> {
+    fn elements(&self) -> usize {
+        self.ends.last().copied().unwrap_or(0)
     }
 }
 
 impl Version {
-    async fn read_consecutive<T: ArrayElement>(&self, singles: &[Single<'_>]) -> Result<Option<Ragged<T>>> {
-        let mut objects: HashMap<ObjectId, PinnedObject> = HashMap::new();
-        let mut offsets = Vec::with_capacity(singles.len() + 1);
-        offsets.push(0usize);
+    /// Arrays of one chunk each; `None` if one of them is something else.
+    fn part<'p, T: ArrayElement>(
+        &self,
+        pages: &'p [Arc<NodesPage>],
+        places: &[Place],
+    ) -> Result<Option<Part<'p>>> {
+        let n = places.len();
+        let (singles, ends, shapes) = (Vec::with_capacity(n), Vec::with_capacity(n), Vec::with_capacity(n));
+        let mut part = Part { singles, ends, shapes, objects: Vec::new() };
         let mut end = 0usize;
-        let mut last = None;
-        for single in singles {
+        for place in places {
+            let Some((page, row)) = *place else { return Ok(None) };
+            let Some(single) = pages.get(page).and_then(|page| plain::<T>(page, row)) else {
+                return Ok(None);
+            };
             let at = |e| self.at_block(e, single.block);
             let n = element_count(single.shape).map_err(at)?;
             let bytes = (n as u64).saturating_mul(T::DTYPE.fixed_size_bytes().unwrap_or(0) as u64);
             // A chunk of another length is one that the usual way refuses.
-            if bytes != single.length {
+            if !single.schema.filters.is_empty() || bytes != single.length {
                 return Ok(None);
             }
             check_earned(single.block.stored_bytes, single.length).map_err(at)?;
-            end = end.checked_add(n).ok_or_else(|| Error::invalid("arrays larger than memory"))?;
-            offsets.push(end);
+            end = end.checked_add(n).ok_or_else(too_large)?;
+            part.ends.push(end);
+            part.shapes.push(shape_of(&single));
             let id = single.block.id.object;
-            if last != Some(id) && !objects.contains_key(&id) {
-                let object = self.pinned(id).await.map_err(|e| self.in_file(e))?;
-                if !object.reads_now() {
-                    return Ok(None);
-                }
-                objects.insert(id, object);
+            if part.objects.last() != Some(&id) && !part.objects.contains(&id) {
+                part.objects.push(id);
             }
-            last = Some(id);
+            part.singles.push(single);
+        }
+        Ok(Some(part))
+    }
+
+    async fn read_consecutive<T: ArrayElement>(&self, parts: Vec<Part<'_>>) -> Result<Option<Ragged<T>>> {
+        let mut objects: HashMap<ObjectId, PinnedObject> = HashMap::new();
+        let count = parts.iter().map(|p| p.singles.len()).sum::<usize>();
+        let mut offsets = Vec::with_capacity(count + 1);
+        let mut end = 0usize;
+        offsets.push(end);
+        for part in &parts {
+            let start = end;
+            end = end.checked_add(part.elements()).ok_or_else(too_large)?;
+            offsets.extend(part.ends.iter().map(|n| start + n));
+            for id in &part.objects {
+                if !objects.contains_key(id) {
+                    let object = self.pinned(*id).await.map_err(|e| self.in_file(e))?;
+                    if !object.reads_now() {
+                        return Ok(None);
+                    }
+                    objects.insert(*id, object);
+                }
+            }
         }
         let mut values = T::zeros(end).ok_or_else(|| {
             self.in_file(Error::invalid(format!("{end} elements of {} do not fit into memory", T::DTYPE)))
         })?;
         let Some(mut rest) = T::as_le_bytes_mut(&mut values) else { return Ok(None) };
-        let a_task = arrays_a_task(singles.len());
-        let mut jobs = Vec::with_capacity(singles.len().div_ceil(a_task));
-        for task in singles.chunks(a_task) {
-            let (own, others) = rest.split_at_mut(length_of(task));
+        let mut jobs = Vec::with_capacity(parts.len());
+        for part in &parts {
+            let (own, others) = rest.split_at_mut(length_of(&part.singles));
             rest = others;
-            jobs.push((task, own));
+            jobs.push((&part.singles[..], own));
         }
         let run = |(task, out): (&[Single<'_>], &mut [u8])| self.fill_ragged(&objects, task, out);
         match jobs.len() {
             0 | 1 => jobs.into_iter().try_for_each(run)?,
             _ => jobs.into_par_iter().with_max_len(1).try_for_each(run)?,
         }
-        let shapes = singles.iter().map(shape_of).collect();
+        let mut shapes = Vec::with_capacity(count);
+        parts.into_iter().for_each(|part| shapes.extend(part.shapes));
         Ok(Some(Ragged { values, offsets, shapes }))
     }
 
@@ -203,6 +252,10 @@ impl Version {
             Ok(())
         })
     }
+}
+
+fn too_large() -> Error {
+    Error::invalid("arrays larger than memory")
 }
 
 fn length_of(singles: &[Single<'_>]) -> usize {
