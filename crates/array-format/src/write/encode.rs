@@ -373,9 +373,10 @@ mod tests {
         (0..count).map(job).collect()
     }
 
-    fn stored(encoded: &Encoded) -> Vec<(Vec<u8>, Vec<(usize, u64, u64)>)> {
-        let members = |m: &[Member]| m.iter().map(|m| (m.job, m.offset, m.length)).collect();
-        encoded.blocks.iter().map(|(ready, m)| (ready.stored.to_vec(), members(m))).collect()
+    /// Stored bytes of blocks, and what is in them.
+    fn stored(encoded: &Encoded) -> Vec<(&[u8], Vec<[u64; 3]>)> {
+        let members = |m: &[Member]| m.iter().map(|m| [m.job as u64, m.offset, m.length]).collect();
+        encoded.blocks.iter().map(|(ready, m)| (&ready.stored[..], members(m))).collect()
     }
 
     #[test]
