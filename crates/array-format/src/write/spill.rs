@@ -243,16 +243,19 @@ impl ArrayFile {
         let start = spill.cursor.take();
         let from = start.as_ref().map_or(Bound::Unbounded, |(path, _)| Bound::Included(path.as_str()));
         let to = start.as_ref().map_or(Bound::Excluded(""), |(path, _)| Bound::Included(path.as_str()));
-        let rest = pending.nodes.range::<str>(from, Bound::Unbounded);
-        let again = pending.nodes.range::<str>(Bound::Unbounded, to);
+        let rest = pending.nodes.range::<str>(from, Bound::Unbounded).map(|node| (true, node));
+        let again = pending.nodes.range::<str>(Bound::Unbounded, to).map(|node| (false, node));
         let mut last = start.clone();
-        'nodes: for (i, (path, staged)) in rest.chain(again).enumerate() {
+        'nodes: for (is_rest, (path, staged)) in rest.chain(again) {
             let Staged::Node(s) = staged else { continue };
             let Schema::Array(schema) = &*s.node.schema else { continue };
             let Some(chunks) = pending.chunks.get(&s.node.id) else { continue };
             let cells = Cells::of(&s.node, schema);
-            let after = start.as_ref().filter(|(at, _)| i == 0 && at == path).map(|(_, coords)| coords);
-            for (coords, chunk) in chunks.iter_above(after).filter(|c| cells.contains(c.0)) {
+            // The array of the cursor comes twice: what is after it first, the rest of it last.
+            let at = start.as_ref().filter(|(at, _)| at == path).map(|(_, coords)| coords);
+            let (after, to) = if is_rest { (at, None) } else { (None, at) };
+            let chunks = chunks.iter_above(after).take_while(|(coords, _)| to.is_none_or(|to| *coords <= to));
+            for (coords, chunk) in chunks.filter(|c| cells.contains(c.0)) {
                 let Some((taken, data)) = TakenChunk::of(pending, s.node.id, coords, chunk) else { continue };
                 if under_way.contains(&taken.data) {
                     continue;

@@ -71,6 +71,25 @@ fn pending_data_takes_bounded_memory_and_becomes_one_object_besides_the_layer() 
 }
 
 #[test]
+fn each_chunk_is_stored_once_whatever_is_left_at_the_flush() {
+    block_on(async {
+        for chunks in 1..40 {
+            let storage = storage();
+            let mut file = file_with(&storage, chunks, 10 * CHUNK * 8).await;
+            let all = numbers(chunks, chunks * CHUNK);
+            for chunk in 0..chunks {
+                let part = all.slice(ndarray::s![(chunk * CHUNK) as usize..((chunk + 1) * CHUNK) as usize]);
+                file.write_array("x", vec![chunk * CHUNK], part.into_dyn()).await.unwrap();
+            }
+            file.flush().await.unwrap();
+            let decoded: u64 = file.footer().objects.iter().map(|o| o.decoded_bytes).sum();
+            assert_eq!(decoded, chunks * CHUNK * 8, "{chunks} chunks");
+            assert_eq!(read(&file).await, all);
+        }
+    });
+}
+
+#[test]
 fn a_large_write_makes_two_objects_and_a_small_one_a_single_one() {
     block_on(async {
         for (pending_bytes, more) in [(CHUNK * 8, 2), (1 << 30, 1)] {
