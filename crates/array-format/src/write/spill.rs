@@ -336,8 +336,8 @@ impl ArrayFile {
         let mut spill = self.inner.spill.lock().await;
         if spill.object.is_some() {
             let begun = spill.pipeline.len();
-            // The rest is encoded while what is ahead of it is written and synced.
-            while self.encode_more(&mut spill, 0)? {}
+            // What is left is encoded while what is ahead of it is written and synced: some of it, since it takes memory.
+            while spill.pipeline.len() < begun + BATCHES_AHEAD && self.encode_more(&mut spill, 0)? {}
             for _ in 0..begun {
                 self.write_ahead(&mut spill).await?;
             }
@@ -405,5 +405,35 @@ impl ArrayFile {
         {
             tracing::warn!(error = %e, "what was written ahead is left for the next collection");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use array_format_core::codec::NoCompression;
+    use futures::executor::block_on;
+    use ndarray::Array1;
+
+    use super::*;
+    use crate::storage::{InMemoryStorage, Storage};
+
+    #[test]
+    fn a_flush_begins_some_batches_however_much_is_left_for_it() {
+        const MIB: u64 = 1 << 20;
+        let storage: Arc<dyn Storage> = Arc::new(InMemoryStorage::default());
+        let config = FileConfig::new(NoCompression).with_pending_bytes(128 * MIB);
+        block_on(async {
+            let mut file = ArrayFile::create(&storage, "a.af", config).await.unwrap();
+            file.define_array::<u8>("x", vec!["n".into()], vec![140 * MIB], Some(vec![MIB]), None).unwrap();
+            let chunk = Array1::from_elem(MIB as usize, 7u8).into_dyn();
+            for i in 0..140 {
+                file.write_array("x", vec![i * MIB], chunk.view()).await.unwrap();
+            }
+            assert!(file.inner.spill.lock().await.object.is_some() && file.pending_bytes() > 100 * MIB);
+            let ahead = file.settle_spill().await.unwrap();
+            assert!((1..=BATCHES_AHEAD).contains(&ahead.len()), "{} batches", ahead.len());
+        });
     }
 }
