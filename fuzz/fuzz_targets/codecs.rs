@@ -30,10 +30,11 @@ struct Case {
 }
 
 fn filter(u: &mut Unstructured<'_>) -> Result<Filter> {
-    Ok(match u.int_in_range(0..=3)? {
+    Ok(match u.int_in_range(0..=4)? {
         0 => Filter::Shuffle,
         1 => Filter::Delta,
         2 => Filter::BitRound { keep_bits: u.arbitrary()? },
+        3 => Filter::Decimal { digits: u.arbitrary()? },
         _ => Filter::Pco { level: u.arbitrary()? },
     })
 }

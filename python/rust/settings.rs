@@ -126,11 +126,11 @@ pub(crate) fn codec(text: &str) -> Result<Codec> {
     }
 }
 
-/// `shuffle`, `delta`, `bitround:10`, `pco`, `pco:8`.
+/// `shuffle`, `delta`, `bitround:10`, `decimal:2`, `pco`, `pco:8`.
 pub(crate) fn filter(text: &str) -> Result<Filter> {
     let bad = || {
         Error::invalid(format!(
-            "{text:?} is no filter: say \"shuffle\", \"delta\", \"bitround:BITS\" or \"pco:LEVEL\" (0 to 12)"
+            "{text:?} is no filter: say \"shuffle\", \"delta\", \"bitround:BITS\", \"decimal:DIGITS\" or \"pco:LEVEL\" (0 to 12)"
         ))
     };
     let number = |n: &str| n.parse().map_err(|_| bad());
@@ -138,6 +138,7 @@ pub(crate) fn filter(text: &str) -> Result<Filter> {
         ("shuffle", "") => Ok(Filter::Shuffle),
         ("delta", "") => Ok(Filter::Delta),
         ("bitround", bits) => Ok(Filter::BitRound { keep_bits: number(bits)? }),
+        ("decimal", digits) => Ok(Filter::Decimal { digits: number(digits)? }),
         ("pco", "") => Ok(Filter::Pco { level: 8 }),
         ("pco", level) => Ok(Filter::Pco { level: number(level)? }),
         _ => Err(bad()),
@@ -150,6 +151,7 @@ pub(crate) fn filter_text(filter: Filter) -> String {
         Filter::Shuffle => "shuffle".into(),
         Filter::Delta => "delta".into(),
         Filter::BitRound { keep_bits } => format!("bitround:{keep_bits}"),
+        Filter::Decimal { digits } => format!("decimal:{digits}"),
         Filter::Pco { level } => format!("pco:{level}"),
         other => format!("{other:?}"),
     }

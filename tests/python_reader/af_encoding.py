@@ -323,24 +323,27 @@ def _numbers(data, length, parameters):
     return undo_filters(data if pco else decompress(inner, data, length), filters, etype, length)
 
 
-FILTER_NAMES = {1: "shuffle", 2: "delta", 3: "bit_rounding", 4: "pco"}
+FILTER_NAMES = {1: "shuffle", 2: "delta", 3: "bit_rounding", 4: "pco", 5: "decimal"}
 
 
 def check_filters(filters, item):
     """Refuse a list of filters (id, parameters) that breaks the rules."""
     require(len(filters) <= 8, "more than 8 filters")
     require(not filters or item is not None, "filters of a type without items")
+    integers = filters[:1] and filters[0][0] == 5
     for place, (number, parameters) in enumerate(filters):
         last = place == len(filters) - 1
         if number == 1:
             allowed = last and parameters == b""
         elif number == 2:
-            allowed = parameters == b"" and item != 1 and item not in _FLOATS
+            allowed = parameters == b"" and item != 1 and (item not in _FLOATS or integers)
         elif number == 3:
             bits = {10: 10, 11: 7, 12: 23, 13: 52, 14: 23, 15: 52}.get(item, 0)
             allowed = place == 0 and len(parameters) == 1 and 1 <= parameters[0] <= bits
         elif number == 4:
             allowed = last and len(parameters) == 1 and parameters[0] <= 12 and item not in (1, 11)
+        elif number == 5:
+            allowed = place == 0 and len(parameters) == 1 and parameters[0] <= {12: 10, 13: 22}.get(item, -1)
         else:
             raise Unsupported(f"filter {number}")
         require(allowed, f"filter {FILTER_NAMES[number]} with {parameters.hex() or 'no parameters'} at place {place}")
@@ -353,15 +356,34 @@ def undo_filters(data, filters, etype, length):
         return data
     lane = etype.lane
     lanes = length // lane.itemsize
-    for number, _ in reversed(filters):
+    integers = np.dtype(f"<i{lane.itemsize}")
+    for number, parameters in reversed(filters):
         if number == 4:
-            data = _undo_pco(data, lane, lanes, etype.item in _COMPLEX)
+            after_decimal = filters[0][0] == 5
+            data = _undo_pco(data, integers if after_decimal else lane, lanes, etype.item in _COMPLEX)
         require(len(data) == length, "another length of the values")
         if number == 1:
             data = np.frombuffer(data, np.uint8).reshape(lane.itemsize, lanes).T.tobytes()
         elif number == 2:
             data = np.cumsum(np.frombuffer(data, f"<u{lane.itemsize}"), dtype=f"<u{lane.itemsize}").tobytes()
+        elif number == 5:
+            data = _undo_decimal(np.frombuffer(data, integers), lane, parameters[0])
     return data
+
+
+def _undo_decimal(codes, lane, digits):
+    bits, most = np.dtype(f"<u{lane.itemsize}"), {4: 1 << 23, 8: 1 << 50}[lane.itemsize]
+
+    def decimal(k):
+        return (k.astype(lane) / lane.type(10**digits)).astype(lane).view(bits)
+
+    shifted = codes.view(bits) + bits.type(most)
+    with np.errstate(all="ignore"):  # infinities, NaN, numbers that are too large: no decimals
+        nearest = np.rint(shifted.view(lane).astype("<f8") * float(10**digits))
+    nearest = np.where(np.abs(nearest) < most, nearest, 0).astype(codes.dtype)
+    swapped = decimal(nearest) == shifted
+    others = np.where(swapped, nearest.view(bits) + bits.type(most), shifted)
+    return np.where((-most < codes) & (codes < most), decimal(codes), others).astype(bits).tobytes()
 
 
 def _undo_pco(data, lane, lanes, is_complex):

@@ -189,8 +189,8 @@ class Group(MutableMapping[str, Any]):
         nullable : bool, optional
             Whether elements may be missing. By default if `data` is masked, or has None among its objects.
         filters : list of str, optional
-            Transformations before compression: ``"shuffle"``, ``"delta"``, ``"bitround:10"``, ``"pco:8"``. If it is left out, what is
-            best for a sample of the data.
+            Transformations before compression: ``"shuffle"``, ``"delta"``, ``"bitround:10"``, ``"decimal:2"``, ``"pco:8"``. If it is left out,
+            what is best for a sample of the data.
         codec : str, optional
             ``"none"``, ``"lz4"``, ``"zstd"``, ``"zstd:9"``. If it is left out, what is best for a sample of the data.
         attrs : mapping, optional

@@ -4,6 +4,7 @@
 //! compressed by a [`CompressionCodec`], which knows bytes.
 
 mod bitround;
+mod decimal;
 mod delta;
 mod filter;
 mod lz4;

@@ -1,8 +1,9 @@
 //! Codec 3: numbers of one type, through filters and another codec.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::filter::misfit;
+use super::filter::{misfit, numbers_of};
 use super::{
     CompressionCodec, Filter, LZ4_ID, Lz4Codec, MAX_FILTERS, NO_COMPRESSION_ID, NUMBERS_ID, NoCompression,
     ZSTD_ID, ZstdCodec, decode_filters, encode_filters, pco,
@@ -53,10 +54,18 @@ impl NumbersCodec {
     /// # Errors
     /// `InvalidArgument` if pcodec cannot encode them.
     pub fn tuned(mut self, samples: &[&[u8]]) -> Result<Self> {
-        if let [Filter::Pco { level }] = self.filters[..]
+        if let Some((Filter::Pco { level }, before)) = self.filters.split_last()
             && !self.item.is_complex()
         {
-            self.tuning = pco::tuning(level, self.item, samples)?.unwrap_or_default();
+            let numbers = |sample: &&[u8]| {
+                let whole = sample.len() - sample.len() % self.item.size_bytes();
+                let sample = sample.get(..whole).unwrap_or_default();
+                encode_filters(before, self.item, sample).map(Cow::into_owned)
+            };
+            let samples = samples.iter().map(numbers).collect::<Result<Vec<_>>>()?;
+            let samples: Vec<&[u8]> = samples.iter().map(Vec::as_slice).collect();
+            let found = pco::tuning(*level, numbers_of(before, self.item), &samples)?;
+            self.tuning = found.unwrap_or_default();
         }
         Ok(self)
     }
@@ -126,10 +135,9 @@ impl CompressionCodec for NumbersCodec {
     }
 
     fn compress(&self, src: &[u8], dst: &mut Vec<u8>) -> Result<()> {
-        if let [Filter::Pco { level }] = self.filters[..]
-            && src.len().is_multiple_of(self.item.size_bytes())
-        {
-            dst.extend(pco::encode(level, self.item, src, &self.tuning)?);
+        if let Some((Filter::Pco { level }, before)) = self.filters.split_last() {
+            let numbers = encode_filters(before, self.item, src)?;
+            dst.extend(pco::encode(*level, numbers_of(before, self.item), &numbers, &self.tuning)?);
             return Ok(());
         }
         self.inner.compress(&encode_filters(&self.filters, self.item, src)?, dst)
@@ -166,6 +174,8 @@ mod tests {
             NumbersCodec::new(Scalar::I32, shuffle.clone(), ZstdCodec::default()).unwrap(),
             NumbersCodec::new(Scalar::I32, shuffle, Lz4Codec).unwrap(),
             NumbersCodec::new(Scalar::I32, vec![], ZstdCodec::default()).unwrap(),
+            NumbersCodec::new(Scalar::F32, vec![Filter::Decimal { digits: 1 }, Filter::Delta], Lz4Codec)
+                .unwrap(),
         ];
         if cfg!(feature = "pco") {
             let pco = vec![Filter::Pco { level: 4 }];
@@ -194,10 +204,8 @@ mod tests {
             bytes(&wave),
             bytes(&|i| f32::from_bits(i.wrapping_mul(2_654_435_761))),
             bytes(&|_| f32::NAN),
-            bytes(&|i| i as f32),
+            bytes(&|i| i as f32 / 100.0),
         ];
-        let plain = NumbersCodec::new(Scalar::F32, vec![Filter::Pco { level: 4 }], NoCompression);
-        let Ok(plain) = plain else { return };
         if !cfg!(feature = "pco") {
             return;
         }
@@ -209,19 +217,23 @@ mod tests {
             assert_eq!(back, raw);
             out.len()
         };
-        for samples in [&kinds[..1], &kinds[1..2], &kinds[..], &[], &kinds[3..]] {
-            let samples: Vec<&[u8]> = samples.iter().map(|k| &k[..4000]).collect();
-            let tuned = plain.clone().tuned(&samples).unwrap();
-            assert_eq!(tuned.params(), plain.params());
-            for kind in &kinds {
-                let bytes = stored(&tuned, kind);
-                if samples.len() == 1 && kind.starts_with(samples[0]) {
-                    let usual = stored(&plain, kind);
-                    assert!(bytes * 100 <= usual * 105, "{bytes} instead of {usual}");
+        let pco = Filter::Pco { level: 4 };
+        for filters in [vec![pco], vec![Filter::Decimal { digits: 2 }, pco]] {
+            let plain = NumbersCodec::new(Scalar::F32, filters, NoCompression).unwrap();
+            for samples in [&kinds[..1], &kinds[1..2], &kinds[..], &[], &kinds[3..]] {
+                let samples: Vec<&[u8]> = samples.iter().map(|k| &k[..4000]).collect();
+                let tuned = plain.clone().tuned(&samples).unwrap();
+                assert_eq!(tuned.params(), plain.params());
+                for kind in &kinds {
+                    let bytes = stored(&tuned, kind);
+                    if samples.len() == 1 && kind.starts_with(samples[0]) {
+                        let usual = stored(&plain, kind);
+                        assert!(bytes * 100 <= usual * 105, "{bytes} instead of {usual}");
+                    }
                 }
             }
+            assert!(plain.tuned(&[&[1, 2, 3]]).is_ok());
         }
-        assert!(plain.tuned(&[&[1, 2, 3]]).is_ok());
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::filter::misfit;
-use super::{Filter, bitround, delta, filled, pco, shuffle};
+use super::filter::{misfit, numbers_of};
+use super::{Filter, bitround, decimal, delta, filled, pco, shuffle};
 use crate::dtype::Scalar;
 use crate::error::{Error, Result};
 
@@ -32,8 +32,10 @@ pub fn encode_filters<'a>(filters: &[Filter], item: Scalar, raw: &'a [u8]) -> Re
             Filter::Delta => delta::encode(item.lane_bytes(), bytes.to_mut()),
             Filter::BitRound { keep_bits } => bitround::round(item, keep_bits, bytes.to_mut()),
             Filter::Pco { level } => {
-                bytes = Cow::Owned(pco::encode(level, item, &bytes, &pco::Tuning::default())?);
+                let numbers = numbers_of(filters, item);
+                bytes = Cow::Owned(pco::encode(level, numbers, &bytes, &pco::Tuning::default())?);
             }
+            Filter::Decimal { digits } => decimal::encode(item, digits, bytes.to_mut()),
         }
     }
     Ok(bytes)
@@ -54,7 +56,7 @@ pub fn decode_filters(filters: &[Filter], item: Scalar, encoded: &[u8], dst: &mu
     }
     // Only the last filter may move or resize anything, so that the others work in place on what it leaves in `dst`.
     match filters.last() {
-        Some(Filter::Pco { .. }) => pco::decode(item, encoded, dst)?,
+        Some(Filter::Pco { .. }) => pco::decode(numbers_of(filters, item), encoded, dst)?,
         last => {
             filled("a filtered chunk", encoded.len(), dst.len())?;
             if last == Some(&Filter::Shuffle) {
@@ -66,6 +68,9 @@ pub fn decode_filters(filters: &[Filter], item: Scalar, encoded: &[u8], dst: &mu
     }
     for _ in filters.iter().filter(|filter| **filter == Filter::Delta) {
         delta::decode(item.lane_bytes(), dst);
+    }
+    if let Some(Filter::Decimal { digits }) = filters.first() {
+        decimal::decode(item, *digits, dst);
     }
     Ok(())
 }

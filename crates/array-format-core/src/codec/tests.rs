@@ -27,8 +27,14 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 
 /// Every pipeline of up to three filters that fits a type.
 fn pipelines(item: Scalar) -> Vec<Vec<Filter>> {
-    let all = [Filter::Shuffle, Filter::Delta, Filter::BitRound { keep_bits: 5 }, Filter::Pco { level: 4 }]
-        .map(|f| vec![f]);
+    let all = [
+        Filter::Shuffle,
+        Filter::Delta,
+        Filter::BitRound { keep_bits: 5 },
+        Filter::Pco { level: 4 },
+        Filter::Decimal { digits: 3 },
+    ]
+    .map(|f| vec![f]);
     let mut found: Vec<Vec<Filter>> = vec![vec![]];
     for _ in 0..3 {
         found = found
@@ -64,6 +70,8 @@ fn every_scalar_has_the_pipelines_it_should() {
         // Up to three times Delta, or fewer and Shuffle or Pco at the end.
         assert_eq!(count(Scalar::I64), 4 + 3 + 3);
         assert_eq!(count(Scalar::Complex64), 6);
+        // Also behind decimals: up to twice Delta, or once and Shuffle or Pco.
+        assert_eq!(count(Scalar::F64), 6 + 3 + 4);
     }
 }
 

@@ -120,6 +120,7 @@ pub(crate) fn filters(filters: &[Filter]) -> Vec<Json> {
         Filter::Delta => ("delta", vec![]),
         Filter::BitRound { keep_bits } => ("bit_rounding", vec![*keep_bits]),
         Filter::Pco { level } => ("pco", vec![*level]),
+        Filter::Decimal { digits } => ("decimal", vec![*digits]),
         other => unreachable!("{other:?} is new: give it a name here and in the README of the fixtures"),
     };
     filters.iter().map(filter).map(|(name, p)| json!({ "filter": name, "parameters": hex(&p) })).collect()

@@ -3,6 +3,7 @@
 mod chosen;
 mod codecs_filters;
 mod compacted;
+mod decimals;
 mod every_type;
 mod groups;
 mod layers;
@@ -15,7 +16,7 @@ use super::Fixture;
 /// Makes a golden file.
 pub(crate) type Case = fn() -> Fixture;
 
-pub(crate) const ALL: [Case; 10] = [
+pub(crate) const ALL: [Case; 11] = [
     every_type::every_type,
     layers::layers,
     codecs_filters::codecs_filters,
@@ -26,4 +27,5 @@ pub(crate) const ALL: [Case; 10] = [
     runs::runs,
     tags_detached::tags_detached,
     chosen::chosen,
+    decimals::decimals,
 ];
