@@ -16,6 +16,10 @@ use crate::error::{Error, Result};
 const FORMAT_MAJOR: u8 = 4;
 /// Numbers decoded at once. A multiple of 256, which is what pcodec asks for, and small enough for the stack.
 const BATCH: usize = 1024;
+/// pcodec looks so far ahead. Of a stream that is shorter it would make a copy of twice that length, in fresh memory.
+const AHEAD_BYTES: usize = 256 * 18 + 9;
+/// Streams of less get zeros behind them instead.
+const SHORT_BYTES: usize = 8 << 10;
 /// Above this, pcodec has no levels.
 const MAX_LEVEL: u8 = 12;
 
@@ -153,7 +157,15 @@ fn configured(level: u8) -> ChunkConfig {
 /// Fills `dst` with the numbers of a stream, exactly. Beside what pcodec needs for a chunk's tables (2 MiB at most)
 /// and a dictionary that is no longer than `dst`, nothing is allocated.
 pub(super) fn decode(item: Scalar, encoded: &[u8], dst: &mut [u8]) -> Result<()> {
-    dispatch!(item, decode_as(item.is_complex(), encoded, dst))
+    let mut short = [0; SHORT_BYTES + AHEAD_BYTES];
+    match short.get_mut(..encoded.len()).filter(|_| encoded.len() <= SHORT_BYTES) {
+        Some(front) => {
+            front.copy_from_slice(encoded);
+            let padded = short.get(..encoded.len() + AHEAD_BYTES).unwrap_or_default();
+            dispatch!(item, decode_as(item.is_complex(), padded, AHEAD_BYTES, dst))
+        }
+        None => dispatch!(item, decode_as(item.is_complex(), encoded, 0, dst)),
+    }
 }
 
 fn encode_as<T: Lane>(level: u8, complex: bool, raw: &[u8], tuning: &Tuning) -> Result<Vec<u8>> {
@@ -171,10 +183,15 @@ fn encode_as<T: Lane>(level: u8, complex: bool, raw: &[u8], tuning: &Tuning) -> 
     simple_compress(&numbers, &config).map_err(cannot)
 }
 
-fn decode_as<T: Lane>(complex: bool, encoded: &[u8], dst: &mut [u8]) -> Result<()> {
+/// The last `padding` bytes are none of the stream's.
+fn decode_as<T: Lane>(complex: bool, encoded: &[u8], padding: usize, dst: &mut [u8]) -> Result<()> {
     let bad = |e: PcoError| Error::corrupt("a pco stream does not decode").with_source(e);
+    let cut = || Error::corrupt("a pco stream ends before its numbers do");
     let (file, mut src) = FileDecompressor::new(encoded).map_err(bad)?;
     let version = file.format_version();
+    if src.len() < padding {
+        return Err(cut());
+    }
     if version.major != FORMAT_MAJOR {
         return Err(Error::unsupported(format!(
             "pco format version {version}; this version knows {FORMAT_MAJOR}"
@@ -188,11 +205,12 @@ fn decode_as<T: Lane>(complex: bool, encoded: &[u8], dst: &mut [u8]) -> Result<(
         let mut chunk = match file.chunk_decompressor::<T, _>(src).map_err(bad)? {
             DecompressorItem::Chunk(chunk) => chunk,
             DecompressorItem::EndOfData(rest) => {
-                if !rest.is_empty() {
-                    return Err(Error::corrupt(format!(
-                        "{} bytes behind the end of a pco stream",
-                        rest.len()
-                    )));
+                if rest.len() < padding {
+                    return Err(cut());
+                }
+                if rest.len() > padding {
+                    let more = rest.len() - padding;
+                    return Err(Error::corrupt(format!("{more} bytes behind the end of a pco stream")));
                 }
                 return filled("a pco stream", done * size_of::<T>(), dst.len());
             }
@@ -263,6 +281,28 @@ mod tests {
         }
         for wrong in [raw.len() - 8, raw.len() + 8] {
             assert!(decode(Scalar::I64, &stream, &mut vec![0; wrong]).is_err());
+        }
+    }
+
+    #[test]
+    fn short_streams_and_long_ones_are_refused_if_cut_or_too_long() {
+        for n in [1usize, 300, 3000, 60_000] {
+            let raw: Vec<u8> =
+                (0..n as u32).flat_map(|i| (i.wrapping_mul(40_503) % 5003).to_le_bytes()).collect();
+            let stream = encode(4, Scalar::U32, &raw, &Tuning::default()).unwrap();
+            let mut dst = vec![0; raw.len()];
+            for cut in (1..stream.len()).take(40).chain([stream.len() / 2, stream.len() - 1, stream.len()]) {
+                let e = decode(Scalar::U32, &stream[..stream.len() - cut], &mut dst).unwrap_err();
+                assert_eq!(e.kind(), crate::error::ErrorKind::Corrupt, "{n} {cut}: {e}");
+            }
+            for more in [1, 9, AHEAD_BYTES, 2 * AHEAD_BYTES] {
+                let long = [&stream[..], &vec![0; more]].concat();
+                assert!(
+                    decode(Scalar::U32, &long, &mut dst).unwrap_err().message().contains("behind the end")
+                );
+            }
+            decode(Scalar::U32, &stream, &mut dst).unwrap();
+            assert_eq!(dst, raw);
         }
     }
 

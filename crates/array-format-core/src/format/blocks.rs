@@ -8,7 +8,7 @@ use crate::block::{BlockMeta, ChunkRef, CodecRecord};
 use crate::cursor::{Cursor, put_varint};
 use crate::error::{Error, Result};
 use crate::format::column::put_extension;
-use crate::format::numbers::{Numbers, put_ints};
+use crate::format::numbers::{Numbers, PART, put_ints};
 use crate::format::page::{Table, begin, enter};
 
 /// Appends an object list.
@@ -248,20 +248,28 @@ impl ChunkColumn {
         let block = Numbers::read(c, n)?;
         block.check_below(blocks.len() + 1, "block")?;
         let with = block.count(|b| b > 0);
-        let mut nth = Vec::new();
-        if with < n {
-            let mut before = 0u32;
-            nth.extend(block.iter().map(|b| {
-                let own = before;
-                before += u32::from(b > 0);
-                own
-            }));
-        }
         let (gap, length) = (Numbers::read(c, with)?, Numbers::read(c, with)?);
-        let mut offset = Vec::with_capacity(with);
+        let (mut nth, mut offset) = (Vec::new(), Vec::with_capacity(with));
+        let (mut indices, mut gaps, mut lengths) = ([0; PART], [0; PART], [0; PART]);
         let mut expected = Expected::default();
-        for ((index, gap), length) in block.iter().filter(|b| *b > 0).zip(gap.iter()).zip(length.iter()) {
-            let from = gap.wrapping_add(expected.offset(index));
+        for row in 0..n {
+            if row % PART == 0 {
+                block.copy_to(row, &mut indices);
+            }
+            let before = offset.len();
+            if with < n {
+                nth.push(before as u32);
+            }
+            let index = indices[row % PART];
+            if index == 0 {
+                continue;
+            }
+            if before % PART == 0 {
+                gap.copy_to(before, &mut gaps);
+                length.copy_to(before, &mut lengths);
+            }
+            let from = gaps[before % PART].wrapping_add(expected.offset(index));
+            let length = lengths[before % PART];
             offset.push(from);
             expected = Expected { block: index, end: from.wrapping_add(length) };
             let block = blocks.get(index as usize - 1);

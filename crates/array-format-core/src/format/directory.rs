@@ -70,7 +70,7 @@ impl Directory {
         object.check_below(list.len(), "object")?;
         let (offset, stored, decoded) = (column()?, column()?, column()?);
         let (codec, sums, row) = (column()?, column()?, column()?);
-        let keys = front_coded(c, n)?;
+        let (keys, _) = front_coded(c, n)?;
         let last_key = c.bytes()?.to_vec();
         let pages = (0..n)
             .map(|i| {
