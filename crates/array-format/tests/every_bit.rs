@@ -22,9 +22,10 @@ use crate::object::Objects;
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// Golden files of 90 KB together, of all kinds of pages, blocks and roots.
-const FILES: [&str; 8] = [
+/// Golden files of 100 KB together, of all kinds of pages, blocks and roots.
+const FILES: [&str; 9] = [
     "codecs_filters",
+    "decimals",
     "every_type",
     "groups",
     "layers",
