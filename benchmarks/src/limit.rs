@@ -1,6 +1,8 @@
 //! What no format can beat on this machine: the same chunks compressed or decompressed in memory, on all cores.
 
 use anyhow::Result;
+use array_format_core::codec::{CompressionCodec, Filter, NoCompression, NumbersCodec};
+use array_format_core::dtype::Scalar;
 use rayon::prelude::*;
 
 use crate::data::{Values, Volume};
@@ -41,13 +43,24 @@ pub fn compress(chunks: &[Vec<u8>], how: Compression) -> Result<Vec<Vec<u8>>> {
             Compression::None => Ok(c.clone()),
             Compression::Lz4 => anyhow::bail!("no limit is taken for LZ4"),
             Compression::Zstd3 => Ok(zstd::bulk::compress(c, 3)?),
-            Compression::Default => {
-                let numbers: Vec<f32> = c.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-                let config = pco::ChunkConfig::default().with_compression_level(4);
-                Ok(pco::standalone::simple_compress(&numbers, &config)?)
-            }
+            Compression::Default => compressed(&default_codec(&[c])?, c),
         })
         .collect()
+}
+
+/// What the default settings choose for decimals, of which these are some.
+fn default_codec(sample: &[&[u8]]) -> Result<NumbersCodec> {
+    let filters = vec![Filter::Decimal { digits: 2 }, Filter::Pco { level: 4 }];
+    let sample: Vec<&[u8]> = sample.iter().map(|bytes| &bytes[..bytes.len().min(SAMPLE_BYTES)]).collect();
+    Ok(NumbersCodec::new(Scalar::F32, filters, NoCompression)?.tuned(&sample)?)
+}
+
+const SAMPLE_BYTES: usize = 16 << 10;
+
+fn compressed(codec: &NumbersCodec, bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    codec.compress(bytes, &mut out)?;
+    Ok(out)
 }
 
 /// Decompresses every chunk on all cores into one fresh buffer, one chunk behind the other.
@@ -61,10 +74,8 @@ pub fn decompress(stored: &[Vec<u8>], raw_bytes: usize, how: Compression) -> Res
                 zstd::bulk::decompress_to_buffer(c, out)?;
             }
             Compression::Default => {
-                let numbers: Vec<f32> = pco::standalone::simple_decompress(c)?;
-                for (out, v) in out.as_chunks_mut().0.iter_mut().zip(numbers) {
-                    *out = v.to_le_bytes();
-                }
+                let codec = default_codec(&[])?;
+                codec.decompress(&codec.params(), c, out)?;
             }
         }
         Ok(())
@@ -74,17 +85,19 @@ pub fn decompress(stored: &[Vec<u8>], raw_bytes: usize, how: Compression) -> Res
 
 /// Compresses numbers, as the default settings do it, block by block.
 pub fn compress_numbers(blocks: &[&[f32]]) -> Result<Vec<Vec<u8>>> {
-    let config = pco::ChunkConfig::default().with_compression_level(4);
-    blocks.par_iter().map(|b| Ok(pco::standalone::simple_compress(b, &config)?)).collect()
+    let blocks: Vec<Vec<u8>> =
+        blocks.iter().map(|block| block.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
+    let codec = default_codec(&blocks.first().map(Vec::as_slice).into_iter().collect::<Vec<_>>())?;
+    blocks.par_iter().map(|block| compressed(&codec, block)).collect()
 }
 
 /// Decompresses such blocks on all cores into one fresh buffer.
-pub fn decompress_numbers(stored: &[Vec<u8>], numbers: usize) -> Result<Vec<f32>> {
-    let mut out = vec![0f32; numbers];
-    let block = numbers.div_ceil(stored.len().max(1)).next_power_of_two();
+pub fn decompress_numbers(stored: &[Vec<u8>], numbers: usize) -> Result<Vec<u8>> {
+    let codec = default_codec(&[])?;
+    let mut out = vec![0u8; 4 * numbers];
+    let block = 4 * numbers.div_ceil(stored.len().max(1)).next_power_of_two();
     out.par_chunks_mut(block).zip(stored).try_for_each(|(out, c)| -> Result<()> {
-        pco::standalone::simple_decompress_into(c, out)?;
-        Ok(())
+        Ok(codec.decompress(&codec.params(), c, out)?)
     })?;
     Ok(out)
 }
