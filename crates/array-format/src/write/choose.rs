@@ -119,3 +119,36 @@ fn candidates(item: Scalar) -> Result<Vec<(Arc<dyn CompressionCodec>, u64)>> {
     }
     Ok(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The parameters of what is chosen for these numbers.
+    fn chosen(f: impl Fn(u32) -> f32) -> Vec<u8> {
+        let bytes: Vec<u8> = (0..50_000).flat_map(|i| f(i).to_le_bytes()).collect();
+        by_sample(Scalar::F32, &[&bytes]).unwrap().params()
+    }
+
+    #[test]
+    fn decimals_become_integers_and_others_do_not() {
+        let wave = |i: u32| (f64::from(i) * 0.01).sin() * 20.0;
+        let noise = |i: u32| f64::from(i.wrapping_mul(2_654_435_761) >> 24) / 100.0;
+        // Not -0.0, which is no decimal.
+        let rounded = |i: u32, scale: f64| ((wave(i) + noise(i)) * scale).round() / scale + 0.0;
+        let codec =
+            |filters: Vec<Filter>| NumbersCodec::new(Scalar::F32, filters, NoCompression).unwrap().params();
+        let pco = Filter::Pco { level: PCO_LEVEL };
+        for (digits, scale) in [(1, 10.0), (2, 100.0), (3, 1000.0)] {
+            let decimal = codec(vec![Filter::Decimal { digits }, pco]);
+            assert_eq!(chosen(|i| rounded(i, scale) as f32), decimal);
+            // Land, and a fill value.
+            assert_eq!(chosen(|i| if i % 1000 < 300 { f32::NAN } else { rounded(i, scale) as f32 }), decimal);
+            assert_eq!(
+                chosen(|i| if i % 1000 < 300 { 9.96921e36 } else { rounded(i, scale) as f32 }),
+                decimal
+            );
+        }
+        assert_eq!(chosen(|i| wave(i) as f32), codec(vec![pco]));
+    }
+}

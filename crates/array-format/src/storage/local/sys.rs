@@ -4,7 +4,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::ops::Range;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::storage::ObjectTag;
 
@@ -16,7 +16,61 @@ pub(super) fn tag(metadata: &Metadata) -> ObjectTag {
     let since_epoch = metadata.modified().ok().and_then(|t| t.duration_since(SystemTime::UNIX_EPOCH).ok());
     // Until 2554; a shorter number is written faster, and every file that is opened or listed has a tag.
     let changed_ns = u64::try_from(since_epoch.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX);
-    ObjectTag::new(format!("{device:x}-{inode:x}-{:x}-{changed_ns:x}", metadata.len()))
+    tag_of(device, inode, metadata.len(), changed_ns)
+}
+
+fn tag_of(device: u64, inode: u64, size: u64, changed_ns: u64) -> ObjectTag {
+    ObjectTag::new(format!("{device:x}-{inode:x}-{size:x}-{changed_ns:x}"))
+}
+
+/// A folder whose files are looked at by their names: with a descriptor, the kernel need not walk the folder's own path each time.
+pub(super) struct Folder {
+    #[cfg(unix)]
+    descriptor: std::os::fd::OwnedFd,
+    #[cfg(not(unix))]
+    place: std::path::PathBuf,
+}
+
+#[cfg(unix)]
+impl Folder {
+    pub(super) fn open(place: &Path) -> io::Result<Self> {
+        use rustix::fs::{Mode, OFlags};
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self { descriptor: rustix::fs::open(place, flags, Mode::empty())? })
+    }
+
+    /// Size and tag of a file, past links; `None` for what is no file.
+    #[allow(
+        clippy::cast_sign_loss,
+        clippy::cast_lossless,
+        clippy::unnecessary_cast,
+        reason = "of these, systems have types of their own"
+    )]
+    pub(super) fn look(&self, name: &str) -> io::Result<Option<(u64, ObjectTag)>> {
+        use rustix::fs::{AtFlags, FileType, statat};
+        let stat = statat(&self.descriptor, name, AtFlags::empty())?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Ok(None);
+        }
+        let seconds = u64::try_from(stat.st_mtime).ok();
+        let since_epoch = seconds.map(|s| Duration::new(s, u32::try_from(stat.st_mtime_nsec).unwrap_or(0)));
+        let changed_ns = u64::try_from(since_epoch.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX);
+        let size = stat.st_size as u64;
+        Ok(Some((size, tag_of(stat.st_dev as u64, stat.st_ino as u64, size, changed_ns))))
+    }
+}
+
+#[cfg(not(unix))]
+impl Folder {
+    pub(super) fn open(place: &Path) -> io::Result<Self> {
+        Ok(Self { place: place.to_owned() })
+    }
+
+    /// Size and tag of a file, past links; `None` for what is no file.
+    pub(super) fn look(&self, name: &str) -> io::Result<Option<(u64, ObjectTag)>> {
+        let metadata = fs::metadata(self.place.join(name))?;
+        Ok(metadata.is_file().then(|| (metadata.len(), tag(&metadata))))
+    }
 }
 
 /// Gives `file` the present time to the nanosecond. The kernel itself would stamp it with the last tick, up to 10 ms
