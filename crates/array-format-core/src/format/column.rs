@@ -137,7 +137,7 @@ pub fn front_coded(c: &mut Cursor<'_>, n: usize) -> Result<(Strings, bool)> {
     };
     let (total_shared, total_rest) = (sum(&shared)?, sum(&rest)?);
     let mut own = c.take(total_rest)?;
-    let total = Some(total_shared + total_rest).filter(|n| *n <= budget).ok_or_else(too_long)?;
+    let total = total_shared.checked_add(total_rest).filter(|n| *n <= budget).ok_or_else(too_long)?;
     let (mut ends, mut bytes) = (Vec::with_capacity(n), vec![0; total + STEP]);
     let (mut last, mut start, mut ascend) = (0usize, 0usize, true);
     let mut lengths = [[0; PART]; 2];

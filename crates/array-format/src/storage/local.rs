@@ -262,7 +262,9 @@ fn describe_some(
             Ok(None) => {}
             Err(e) if e.kind() == io::ErrorKind::NotFound => match fs::symlink_metadata(folder.join(name)) {
                 // A link into nowhere.
-                Ok(_) => {}
+                Ok(m) if m.file_type().is_symlink() => {}
+                // A file that came since, or lies in another folder that came for this one.
+                Ok(_) => return Ok(None),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(e) => return Err(e),
             },
@@ -275,6 +277,41 @@ fn describe_some(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn a_file_that_comes_while_the_folder_is_looked_at_is_not_passed_over() {
+        let place = tempfile::tempdir().unwrap();
+        let (folder, old) = (place.path().join("run.af.layers"), place.path().join("old"));
+        let names = ["nowhere", "layer"].map(String::from);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("layer"), b"1").unwrap();
+        std::os::unix::fs::symlink("gone", folder.join("nowhere")).unwrap();
+        let opened = sys::Folder::open(&folder).unwrap();
+        let entries = describe_some(&folder, &opened, &names).unwrap().unwrap();
+        assert_eq!(entries.iter().map(|e| (&e.name[..], e.size)).collect::<Vec<_>>(), [("layer", 1)]);
+        // Another folder takes its place.
+        fs::rename(&folder, &old).unwrap();
+        fs::remove_file(old.join("layer")).unwrap();
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("layer"), b"2").unwrap();
+        assert!(describe_some(&folder, &opened, &names).unwrap().is_none());
+        // Here it is gone for good: the names are to be read again.
+        fs::remove_file(folder.join("layer")).unwrap();
+        assert!(describe_some(&folder, &opened, &names).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_tag_is_the_same_whichever_way_a_file_is_looked_at() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("x");
+        fs::write(&file, b"123").unwrap();
+        let tag = sys::tag(&fs::metadata(&file).unwrap());
+        let folder = sys::Folder::open(place.path()).unwrap();
+        assert_eq!(folder.look("x").unwrap(), Some((3, tag)));
+        fs::create_dir(place.path().join("y")).unwrap();
+        assert_eq!(folder.look("y").unwrap(), None);
+    }
 
     #[test]
     fn a_path_splits_into_folder_and_name() {
