@@ -96,8 +96,8 @@ pub fn decompress_numbers(stored: &[Vec<u8>], numbers: usize) -> Result<Vec<u8>>
     let codec = default_codec(&[])?;
     let mut out = vec![0u8; 4 * numbers];
     let block = 4 * numbers.div_ceil(stored.len().max(1)).next_power_of_two();
-    out.par_chunks_mut(block).zip(stored).try_for_each(|(out, c)| -> Result<()> {
-        Ok(codec.decompress(&codec.params(), c, out)?)
-    })?;
+    out.par_chunks_mut(block)
+        .zip(stored)
+        .try_for_each(|(out, c)| -> Result<()> { Ok(codec.decompress(&codec.params(), c, out)?) })?;
     Ok(out)
 }
