@@ -8,7 +8,7 @@ use array_format::storage::StoreOptions;
 use array_format::*;
 use array_format_testkit::CountingStorage;
 use futures::executor::block_on;
-use ndarray::{Array, ArrayD};
+use ndarray::{Array, Array1, ArrayD};
 
 /// Numbers without a pattern that compression could find (splitmix64).
 fn random(i: u64) -> u64 {
@@ -89,6 +89,40 @@ fn a_few_of_many_arrays_that_were_written_ahead_are_read_block_by_block() {
         assert_eq!(after.decoded_blocks - before.decoded_blocks, 100);
         // The index, and 100 blocks of some 3 KiB: not what lies between them, which is all of the file.
         assert!(after.bytes - before.bytes <= 1 << 20, "{after:?}");
+    });
+}
+
+/// Written variable by variable, named profile by profile: neighbours by name lie in two blocks in turns.
+#[test]
+fn a_batch_decodes_each_block_once_in_whatever_order_its_names_come() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.af");
+        let mut file = ArrayFile::create_path(&path, FileConfig::default()).await.unwrap();
+        let name = |i: usize, variable: &str| format!("{i:04}/{variable}");
+        for variable in ["PSAL", "TEMP"] {
+            for i in 0..600usize {
+                let values = Array1::from_iter((0..100).map(|k| ((i * 31 + k * 7) % 400) as f32 / 100.0));
+                let (name, dims) = (name(i, variable), vec!["n".into()]);
+                file.define_array::<f32>(&name, dims, vec![100], None, None).unwrap();
+                file.write_array(&name, vec![], values.view().into_dyn()).await.unwrap();
+            }
+        }
+        file.flush().await.unwrap();
+        let names: Vec<String> = (0..600).flat_map(|i| ["PSAL", "TEMP"].map(|v| name(i, v))).collect();
+        let open = || ArrayFile::open_path(&path, FileConfig::default());
+        let singly = open().await.unwrap();
+        for name in &names {
+            singly.read_array::<f32>(name, vec![], vec![]).await.unwrap();
+        }
+        let blocks = singly.counters().decoded_blocks;
+        assert!((20..200).contains(&blocks), "{blocks}");
+        let batch = open().await.unwrap();
+        batch.read_many::<f32>(&names, vec![], vec![]).await.unwrap();
+        assert_eq!(batch.counters().decoded_blocks, blocks);
+        let ragged = open().await.unwrap();
+        ragged.read_ragged::<f32>(&names).await.unwrap();
+        assert_eq!(ragged.counters().decoded_blocks, blocks);
     });
 }
 

@@ -28,8 +28,6 @@ const FEW_OBJECTS: usize = 16;
 const ARRAYS_A_TASK: usize = 512;
 const LEAST_ARRAYS_A_TASK: usize = 64;
 const TASKS_A_CORE: usize = 4;
-/// Decoded bytes of a block that is no sooner had from the cache than from the disk.
-const SMALL_BLOCK_BYTES: u64 = 16 << 10;
 
 /// Arrays that were read, in the order of their paths.
 type Read<T> = Vec<Option<ArrayD<T>>>;
@@ -204,9 +202,8 @@ impl Version {
                 self.objects.counting.hit();
                 Some(bytes)
             }
-            // What is used as a whole is not kept: the disk gives it back as fast, and the cache is for what is not. Nor is what takes less to
-            // decode than fresh memory takes: each batch wants a block once.
-            None if is_whole || block.decoded_bytes <= SMALL_BLOCK_BYTES => None,
+            // What is used as a whole is not kept: the disk gives it back as fast, and the cache is for what is not.
+            None if is_whole => None,
             None => Some(self.config.cache.get_or_decode(&self.block_key(block)?, || {
                 self.decode_block(block, object.read_now(range.clone(), stored)?)
             })?),
