@@ -362,7 +362,7 @@ async fn paths(version: &Version, lost: &mut Vec<(Option<String>, Error)>) -> Re
         };
         for leaf in leaves {
             match version.page::<NodesPage>(Table::Nodes, &leaf).await {
-                Ok(page) => paths.extend((0..page.len()).map(|row| page.path(row).to_owned())),
+                Ok(page) => paths.extend((0..page.len()).map(|row| page.path(row))),
                 Err(e) if is_damage(&e) => lost.push((None, e)),
                 Err(e) => return Err(e),
             }

@@ -126,6 +126,52 @@ fn a_batch_decodes_each_block_once_in_whatever_order_its_names_come() {
     });
 }
 
+/// What a large batch wants little of is kept when it is wanted for the second time; what a small one wants, at once.
+#[test]
+fn a_large_batch_keeps_small_blocks_at_the_second_time_and_a_small_one_at_once() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.af");
+        let mut file = ArrayFile::create_path(&path, FileConfig::default()).await.unwrap();
+        profiles(&mut file, 8000).await;
+        file.flush().await.unwrap();
+        let name = |i: usize| format!("profile/{i:07}/TEMP");
+        let names: Vec<String> = (0..8000).step_by(20).map(name).collect();
+        let singly = ArrayFile::open_path(&path, FileConfig::default()).await.unwrap();
+        let mut expected = Vec::new();
+        for name in &names {
+            expected.push(singly.read_array::<f32>(name, vec![], vec![]).await.unwrap());
+        }
+        let blocks = singly.counters().decoded_blocks;
+        assert!(blocks > 200, "{blocks} blocks: no more than a batch keeps at once");
+        for is_ragged in [false, true] {
+            let open = ArrayFile::open_path(&path, FileConfig::default()).await.unwrap();
+            let mut decoded = Vec::new();
+            for _ in 0..3 {
+                match is_ragged {
+                    true => {
+                        let ragged = open.read_ragged::<f32>(&names).await.unwrap();
+                        assert!((0..names.len()).all(|i| ragged.get(i).unwrap() == expected[i]));
+                    }
+                    false => {
+                        assert_eq!(open.read_many::<f32>(&names, vec![], vec![]).await.unwrap(), expected);
+                    }
+                }
+                decoded.push(open.counters().decoded_blocks);
+            }
+            assert_eq!(decoded[0], blocks, "ragged: {is_ragged}");
+            // A few are used at two places of the batch, and kept at once.
+            assert!(decoded[1] > blocks * 19 / 10, "{decoded:?}");
+            assert_eq!(decoded[2], decoded[1]);
+            let few = ArrayFile::open_path(&path, FileConfig::default()).await.unwrap();
+            few.read_many::<f32>(&names[..20], vec![], vec![]).await.unwrap();
+            let decoded = few.counters().decoded_blocks;
+            few.read_many::<f32>(&names[..20], vec![], vec![]).await.unwrap();
+            assert_eq!(few.counters().decoded_blocks, decoded);
+        }
+    });
+}
+
 #[test]
 fn the_index_of_profiles_takes_at_most_24_bytes_an_array_and_opening_reads_little() {
     block_on(async {

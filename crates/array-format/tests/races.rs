@@ -104,3 +104,40 @@ fn the_first_attributes_of_the_root_do_not_overlap_unless_they_have_one_name() {
         assert_eq!(names, ["of a", "of b"]);
     });
 }
+
+/// Each thread that decodes opens what it needs, and another one may be opening it at that moment.
+#[test]
+fn many_threads_that_read_all_layers_at_once_open_them_beside_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("u.af");
+    // More layers than are kept open.
+    let (layers, cells) = (300u64, 10_000);
+    let chunk = |i: u64| {
+        ndarray::Array2::from_shape_fn((1, cells), |(_, k)| {
+            (i << 32 | k as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        })
+    };
+    block_on(async {
+        let mut file = ArrayFile::create_path(&path, FileConfig::default()).await.unwrap();
+        let shape = vec![layers, cells as u64];
+        file.define_array::<u64>("a", vec!["y".into(), "x".into()], shape, Some(vec![1, cells as u64]), None)
+            .unwrap();
+        for i in 0..layers {
+            file.write_array("a", vec![i, 0], chunk(i).view().into_dyn()).await.unwrap();
+            file.flush().await.unwrap();
+        }
+    });
+    let file = block_on(ArrayFile::open_path(&path, FileConfig::default())).unwrap();
+    let snapshot = file.snapshot();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let all = block_on(snapshot.read_array::<u64>("a", vec![], vec![])).unwrap();
+                for (i, row) in all.outer_iter().enumerate() {
+                    assert!(row.iter().eq(chunk(i as u64).iter()), "layer {i}");
+                }
+            });
+        }
+    });
+    assert_eq!(file.counters().decoded_blocks, 4 * layers);
+}

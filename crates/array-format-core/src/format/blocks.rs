@@ -8,7 +8,7 @@ use crate::block::{BlockMeta, ChunkRef, CodecRecord};
 use crate::cursor::{Cursor, put_varint};
 use crate::error::{Error, Result};
 use crate::format::column::put_extension;
-use crate::format::numbers::{Numbers, PART, put_ints};
+use crate::format::numbers::{Narrow, Numbers, PART, put_ints};
 use crate::format::page::{Table, begin, enter};
 
 /// Appends an object list.
@@ -249,37 +249,41 @@ impl ChunkColumn {
         block.check_below(blocks.len() + 1, "block")?;
         let with = block.count(|b| b > 0);
         let (gap, length) = (Numbers::read(c, with)?, Numbers::read(c, with)?);
-        let (mut nth, mut offset) = (Vec::new(), Vec::with_capacity(with));
+        let most = blocks.iter().map(|block| block.decoded_bytes).max().unwrap_or(0);
+        let (mut nth, mut offset) = (Vec::new(), Narrow::with_capacity(most, with));
         let (mut indices, mut gaps, mut lengths) = ([0; PART], [0; PART], [0; PART]);
         let mut expected = Expected::default();
-        for row in 0..n {
-            if row % PART == 0 {
-                block.copy_to(row, &mut indices);
-            }
-            let before = offset.len();
-            if with < n {
-                nth.push(before as u32);
-            }
-            let index = indices[row % PART];
-            if index == 0 {
-                continue;
-            }
-            if before % PART == 0 {
-                gap.copy_to(before, &mut gaps);
-                length.copy_to(before, &mut lengths);
-            }
-            let from = gaps[before % PART].wrapping_add(expected.offset(index));
-            let length = lengths[before % PART];
-            offset.push(from);
-            expected = Expected { block: index, end: from.wrapping_add(length) };
-            let block = blocks.get(index as usize - 1);
-            let end = from.checked_add(length);
-            if end.is_none_or(|end| block.is_none_or(|block| end > block.decoded_bytes)) {
-                let number = block.map_or(0, |block| block.id.number);
-                return Err(Error::corrupt("a chunk lies outside of its block").in_block(number));
+        for row in (0..n).step_by(PART) {
+            let indices = indices.get_mut(..PART.min(n - row)).unwrap_or_default();
+            block.copy_to(row, indices);
+            // Neighbours mostly lie in one block.
+            for run in indices.chunk_by(|a, b| a == b) {
+                let (index, before) = (run.first().copied().unwrap_or(0), offset.len());
+                if with < n {
+                    nth.extend((0..run.len()).map(|i| (before + if index == 0 { 0 } else { i }) as u32));
+                }
+                let Some(meta) = (index as usize).checked_sub(1).and_then(|i| blocks.get(i)) else {
+                    continue;
+                };
+                let offsets = gaps.get_mut(..run.len()).unwrap_or_default();
+                let lengths = lengths.get_mut(..run.len()).unwrap_or_default();
+                gap.copy_to(before, offsets);
+                length.copy_to(before, lengths);
+                let (mut end, mut fits) = (expected.offset(index), true);
+                for (offset, length) in offsets.iter_mut().zip(lengths) {
+                    *offset = end.wrapping_add(*offset);
+                    fits &= offset.checked_add(*length).is_some_and(|end| end <= meta.decoded_bytes);
+                    end = offset.wrapping_add(*length);
+                }
+                if !fits {
+                    let e = Error::corrupt("a chunk lies outside of its block");
+                    return Err(e.in_block(meta.id.number));
+                }
+                offset.extend(offsets);
+                expected = Expected { block: index, end };
             }
         }
-        Ok(Self { blocks, block, nth, offset: Numbers::packed(&offset), length })
+        Ok(Self { blocks, block, nth, offset: offset.into(), length })
     }
 
     /// The chunk of a row.

@@ -2,7 +2,7 @@
 
 use crate::cursor::{Cursor, put_bytes};
 use crate::error::{Error, Result};
-use crate::format::numbers::{Numbers, PART, put_ints};
+use crate::format::numbers::{Numbers, put_ints};
 
 /// Most rows that a page may claim. A constant column takes no byte a row, so that the bytes alone bound nothing: a row of 32
 /// coordinates takes 256 bytes in memory.
@@ -57,16 +57,6 @@ impl Strings {
             .is_ok_and(|all| self.ends.iter().all(|end| all.is_char_boundary(*end as usize)))
     }
 
-    /// The first index whose value is not below `key`, values being sorted.
-    pub fn lower_bound(&self, key: &[u8]) -> usize {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let mid = low + (high - low) / 2;
-            if self.get(mid) < key { low = mid + 1 } else { high = mid }
-        }
-        low
-    }
-
     /// Bytes that all values take.
     pub fn heap_bytes(&self) -> usize {
         self.bytes.len() + self.ends.len() * size_of::<u32>()
@@ -97,81 +87,6 @@ pub fn strings(c: &mut Cursor<'_>, n: usize) -> Result<Strings> {
         ends.push(end);
     }
     Ok(Strings { ends, bytes: c.take(end as usize)?.to_vec() })
-}
-
-/// Bytes that are copied at once: some too many, which the next ones go over, are faster than exactly as many as there are.
-const STEP: usize = 16;
-
-/// Longest byte string in a front-coded column: a directory's key of 32 coordinates, or a path, and room to spare.
-const MAX_KEY_BYTES: usize = 1 << 16;
-
-/// Appends a front-coded column.
-pub fn put_front_coded<'a>(out: &mut Vec<u8>, values: impl Iterator<Item = &'a [u8]> + Clone) {
-    let mut last: &[u8] = &[];
-    let mut shared = Vec::new();
-    let mut rest = Vec::new();
-    for v in values {
-        let n = last.iter().zip(v).take_while(|(a, b)| a == b).count();
-        shared.push(n as u64);
-        rest.push(v.get(n..).unwrap_or_default());
-        last = v;
-    }
-    put_ints(out, &shared);
-    put_strings(out, rest.iter().copied());
-}
-
-/// Reads a front-coded column of `n` values, and says whether each of them is above the one before.
-///
-/// Front coding can blow a few bytes up to many: the result may take at most 256 times the bytes that are left, and 1 MiB.
-///
-/// # Errors
-/// `Corrupt`.
-pub fn front_coded(c: &mut Cursor<'_>, n: usize) -> Result<(Strings, bool)> {
-    let budget =
-        c.remaining().saturating_mul(256).saturating_add(1 << 20).min(u32::MAX as usize - MAX_KEY_BYTES);
-    let too_long = || Error::corrupt("a front-coded text is longer than it can be");
-    let (shared, rest) = (Numbers::read(c, n)?, Numbers::read(c, n)?);
-    let sum = |numbers: &Numbers| {
-        let sum = numbers.sum().and_then(|n| usize::try_from(n).ok());
-        sum.filter(|n| *n <= budget).ok_or_else(too_long)
-    };
-    let (total_shared, total_rest) = (sum(&shared)?, sum(&rest)?);
-    let mut own = c.take(total_rest)?;
-    let total = total_shared.checked_add(total_rest).filter(|n| *n <= budget).ok_or_else(too_long)?;
-    let (mut ends, mut bytes) = (Vec::with_capacity(n), vec![0; total + STEP]);
-    let (mut last, mut start, mut ascend) = (0usize, 0usize, true);
-    let mut lengths = [[0; PART]; 2];
-    for row in 0..n {
-        if row % PART == 0 {
-            let [shared_part, rest_part] = &mut lengths;
-            shared.copy_to(row, shared_part);
-            rest.copy_to(row, rest_part);
-        }
-        let (shared, rest) = (lengths[0][row % PART] as usize, lengths[1][row % PART] as usize);
-        if shared > start - last || shared + rest > MAX_KEY_BYTES {
-            return Err(too_long());
-        }
-        let (new, others) = own.split_at_checked(rest).ok_or_else(too_long)?;
-        // What both have in common says nothing; what follows does, as a rule. None comes before the first.
-        let before = bytes.get(last + shared..start).unwrap_or_default();
-        ascend &= match (before.first(), new.first()) {
-            (Some(a), Some(b)) if a != b => a < b,
-            _ => ends.is_empty() || before < new,
-        };
-        for at in (0..shared).step_by(STEP) {
-            bytes.copy_within(last + at..last + at + STEP, start + at);
-        }
-        let to = bytes.get_mut(start + shared..).unwrap_or_default();
-        match (own.first_chunk::<STEP>(), to.first_chunk_mut::<STEP>()) {
-            (Some(new), Some(to)) if rest <= STEP => *to = *new,
-            _ => to.get_mut(..rest).unwrap_or_default().copy_from_slice(new),
-        }
-        own = others;
-        (last, start) = (start, start + shared + rest);
-        ends.push(start as u32);
-    }
-    bytes.truncate(start);
-    Ok((Strings { ends, bytes }, ascend))
 }
 
 /// Appends the planes of `values`, whose bytes are `size` each.
@@ -232,23 +147,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn texts_round_trip(mut values in prop::collection::vec("[a-c/]{0,9}", 0..40)) {
-            values.sort();
+        fn texts_round_trip(values in prop::collection::vec("[a-c/]{0,9}", 0..40)) {
             let bytes = || values.iter().map(String::as_bytes);
             let mut out = Vec::new();
-            put_front_coded(&mut out, bytes());
             put_strings(&mut out, bytes());
             let mut c = Cursor::new(&out);
-            let (read, ascend) = front_coded(&mut c, values.len()).unwrap();
-            prop_assert!(read.iter().eq(bytes()));
-            prop_assert_eq!(ascend, values.windows(2).all(|w| w[0] < w[1]));
             prop_assert!(strings(&mut c, values.len()).unwrap().iter().eq(bytes()));
         }
 
         #[test]
         fn garbage_is_refused_or_read_but_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), n in 0usize..100) {
             let _ = strings(&mut Cursor::new(&bytes), n);
-            let _ = front_coded(&mut Cursor::new(&bytes), n);
             let _ = fixed(&mut Cursor::new(&bytes), n, 4);
         }
     }

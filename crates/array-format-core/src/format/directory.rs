@@ -3,8 +3,9 @@
 use crate::cursor::{Cursor, put_bytes, put_varint};
 use crate::error::{Error, Result};
 use crate::format::blocks::{Interner, objects, put_objects};
-use crate::format::column::{front_coded, put_extension, put_front_coded, rows};
+use crate::format::column::{put_extension, rows};
 use crate::format::constants::DIRECTORY;
+use crate::format::front_coded::{front_coded, put_front_coded};
 use crate::format::numbers::{Numbers, put_ints};
 use crate::format::page::{PageRef, Table};
 
@@ -83,7 +84,7 @@ impl Directory {
                     checksum: u32::try_from(sums.at(i))
                         .map_err(|_| Error::corrupt("a checksum above 32 bits"))?,
                     rows: row.at(i),
-                    first_key: keys.get(i).to_vec(),
+                    first_key: keys.get(i),
                 })
             })
             .collect::<Result<Vec<_>>>()?;

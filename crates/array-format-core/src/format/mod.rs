@@ -6,6 +6,7 @@ pub mod chunks;
 pub mod column;
 pub mod constants;
 pub mod directory;
+pub mod front_coded;
 pub mod nodes;
 pub mod numbers;
 pub mod page;

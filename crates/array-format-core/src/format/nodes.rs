@@ -6,9 +6,11 @@ use crate::block::{BlockMeta, ChunkRef};
 use crate::cursor::{Cursor, put_bytes, put_varint};
 use crate::error::{Error, Result};
 use crate::format::blocks::{ChunkColumn, Interner, put_chunk_refs};
-use crate::format::column::{Strings, front_coded, put_extension, put_front_coded};
-use crate::format::numbers::{Numbers, ints, put_ints};
+use crate::format::column::put_extension;
+use crate::format::front_coded::{FrontCoded, front_coded, put_front_coded};
+use crate::format::numbers::{Numbers, put_ints};
 use crate::format::page::{Table, begin, enter};
+use crate::grid::element_count;
 use crate::schema::{ArraySchema, Schema, check_extents};
 
 /// The names of a node's attributes, sorted.
@@ -46,13 +48,47 @@ pub struct Single<'p> {
     /// Its definition.
     pub schema: &'p ArraySchema,
     /// Extents.
-    pub shape: &'p [u64],
+    pub shape: Extents<'p>,
     /// The block that holds the chunk.
     pub block: &'p Arc<BlockMeta>,
     /// First byte of the chunk in the decoded block.
     pub offset: u64,
     /// Bytes of the chunk in the decoded block.
     pub length: u64,
+}
+
+/// The extents of a row.
+#[derive(Debug, Clone, Copy)]
+pub struct Extents<'p> {
+    all: &'p Numbers,
+    from: usize,
+    to: usize,
+}
+
+impl Extents<'_> {
+    /// How many there are: the rank.
+    pub fn len(&self) -> usize {
+        self.to - self.from
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All in order.
+    pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
+        (self.from..self.to).map(|i| self.all.at(i))
+    }
+
+    /// Elements of such an array.
+    ///
+    /// # Errors
+    /// As [`element_count`].
+    pub fn elements(&self) -> Result<usize> {
+        let one = (self.len() == 1).then(|| usize::try_from(self.all.at(self.from)).ok());
+        one.flatten().map_or_else(|| element_count(&self.iter().collect::<Vec<_>>()), Ok)
+    }
 }
 
 const TOMBSTONE: u64 = 0;
@@ -109,7 +145,7 @@ pub fn encode(rows: &[NodeRow]) -> Vec<u8> {
 /// A decoded page.
 #[derive(Debug)]
 pub struct NodesPage {
-    paths: Strings,
+    paths: FrontCoded,
     kind: Numbers,
     version: Numbers,
     id: Numbers,
@@ -119,7 +155,7 @@ pub struct NodesPage {
     key_sets: Vec<KeySet>,
     /// First extent of each row in `shape`, and the end of the last.
     extents: Numbers,
-    shape: Vec<u64>,
+    shape: Numbers,
     chunks: ChunkColumn,
     chunk_version: Numbers,
 }
@@ -177,7 +213,7 @@ impl NodesPage {
         if end > MAX_EXTENTS.max(page.len()) {
             return Err(Error::corrupt(format!("a page of {} bytes with {end} extents", page.len())));
         }
-        let shape = ints(c, end)?;
+        let shape = Numbers::read(c, end)?;
         let chunks = ChunkColumn::decode(c, n)?;
         let chunk_version = Numbers::read(c, chunks.with_chunk())?;
         let page = Self {
@@ -201,8 +237,11 @@ impl NodesPage {
     fn check(&self) -> Result<()> {
         // Definitions were checked when they were read. One extent alone is never too many elements.
         if self.schemas.iter().any(|schema| schema.rank() > 1) {
+            let mut shape = Vec::new();
             for row in (0..self.len()).filter(|row| self.is_array(*row)) {
-                check_extents(self.shape_of(row)).map_err(|e| Error::corrupt(e.message()))?;
+                shape.clear();
+                shape.extend(self.shape_of(row).iter());
+                check_extents(&shape).map_err(|e| Error::corrupt(e.message()))?;
             }
         }
         self.chunk_version.check_below(usize::MAX, "version")
@@ -219,13 +258,14 @@ impl NodesPage {
     }
 
     /// The path of a row.
-    pub fn path(&self, row: usize) -> &str {
-        std::str::from_utf8(self.paths.get(row)).unwrap_or_default()
+    pub fn path(&self, row: usize) -> String {
+        // All were found to be UTF-8.
+        String::from_utf8(self.paths.get(row)).unwrap_or_default()
     }
 
-    /// The bytes of the path of a row; none beyond the last.
-    pub fn path_bytes(&self, row: usize) -> &[u8] {
-        self.paths.get(row)
+    /// Whether there is such a row, and this is its path.
+    pub fn is_at(&self, row: usize, path: &str) -> bool {
+        self.paths.is(row, path.as_bytes())
     }
 
     /// Node id of a row that is no tombstone.
@@ -252,7 +292,7 @@ impl NodesPage {
     /// The row of a path.
     pub fn find(&self, path: &str) -> Option<usize> {
         let row = self.lower_bound(path);
-        (row < self.len() && self.paths.get(row) == path.as_bytes()).then_some(row)
+        self.is_at(row, path).then_some(row)
     }
 
     /// Definition and extents of a row that is an array of one chunk which was written, and where that chunk is.
@@ -270,8 +310,13 @@ impl NodesPage {
         self.chunks.blocks()
     }
 
-    fn shape_of(&self, row: usize) -> &[u64] {
-        self.shape.get(self.extents.at(row) as usize..self.extents.at(row + 1) as usize).unwrap_or_default()
+    fn shape_of(&self, row: usize) -> Extents<'_> {
+        // Below the number of extents: what `decode` counted is what it read.
+        Extents {
+            all: &self.shape,
+            from: self.extents.at(row) as usize,
+            to: self.extents.at(row + 1) as usize,
+        }
     }
 
     /// A row; `row` must be below [`NodesPage::len`].
@@ -279,23 +324,22 @@ impl NodesPage {
         let node = (self.kind.at(row) != TOMBSTONE).then(|| Node {
             id: self.id.at(row),
             schema: self.schemas[self.schema.at(row) as usize].clone(),
-            shape: self.shape_of(row).to_vec(),
+            shape: self.shape_of(row).iter().collect(),
             keys: self.key_sets[self.key_set.at(row) as usize].clone(),
             chunk: self
                 .chunks
                 .get(row)
                 .map(|c| (c, self.chunk_version.get(self.chunks.nth(row)).unwrap_or(0))),
         });
-        NodeRow { path: self.path(row).to_owned(), version: self.version.at(row), node }
+        NodeRow { path: self.path(row), version: self.version.at(row), node }
     }
 
     /// Bytes in memory, about.
     pub fn heap_bytes(&self) -> usize {
-        let Self { kind, version, id, schema, key_set, extents, chunk_version, .. } = self;
-        let numbers = [kind, version, id, schema, key_set, extents, chunk_version].map(Numbers::heap_bytes);
+        let Self { kind, version, id, schema, key_set, extents, shape, chunk_version, .. } = self;
+        let numbers = [kind, version, id, schema, key_set, extents, shape, chunk_version];
         self.paths.heap_bytes()
-            + numbers.iter().sum::<usize>()
-            + self.shape.len() * 8
+            + numbers.map(Numbers::heap_bytes).iter().sum::<usize>()
             + self.chunks.heap_bytes()
     }
 }

@@ -52,10 +52,7 @@ pub fn put_ints(out: &mut Vec<u8>, values: &[u64]) {
 /// # Errors
 /// `Corrupt`.
 pub fn ints(c: &mut Cursor<'_>, n: usize) -> Result<Vec<u64>> {
-    let numbers = Numbers::read(c, n)?;
-    let mut all = vec![0; n];
-    numbers.copy_to(0, &mut all);
-    Ok(all)
+    Ok(Numbers::read(c, n)?.to_vec())
 }
 
 /// An integer column in memory, about as narrow as it is stored: most of the time of reading a page went into fresh memory for wide ones.
@@ -103,8 +100,13 @@ impl Numbers {
     pub fn packed(values: &[u64]) -> Self {
         let first = values.iter().copied().min().unwrap_or(0);
         let most = values.iter().copied().max().unwrap_or(0) - first;
-        let rest = Rest::narrow(most, values.iter().map(|v| v - first));
-        Self { first, step: 0, rest, len: values.len() }
+        let mut rest = Narrow::with_capacity(most, values.len());
+        let mut part = [0; PART];
+        for values in values.chunks(PART) {
+            part.iter_mut().zip(values).for_each(|(v, value)| *v = value - first);
+            rest.extend(part.get(..values.len()).unwrap_or_default());
+        }
+        Self { first, ..rest.into() }
     }
 
     /// `first`, `first + step` and so on, `len` numbers.
@@ -142,6 +144,13 @@ impl Numbers {
             Rest::U32(rest) => add(numbers, rest, row),
             Rest::U64(rest) => add(numbers, rest, row),
         }
+    }
+
+    /// All numbers.
+    pub fn to_vec(&self) -> Vec<u64> {
+        let mut all = vec![0; self.len];
+        self.copy_to(0, &mut all);
+        all
     }
 
     /// Calls `f` with all numbers, some at once.
@@ -223,6 +232,55 @@ impl Numbers {
     }
 }
 
+/// Numbers that become a column as they come, a bound of all being known.
+#[derive(Debug)]
+pub struct Narrow {
+    rest: Rest,
+    len: usize,
+}
+
+impl Narrow {
+    /// Room for `n` numbers, none of which is above `most`.
+    pub fn with_capacity(most: u64, n: usize) -> Self {
+        let rest = match width_of(most) {
+            0 => Rest::Zero,
+            1 => Rest::U8(Vec::with_capacity(n)),
+            2 => Rest::U16(Vec::with_capacity(n)),
+            3..=4 => Rest::U32(Vec::with_capacity(n)),
+            _ => Rest::U64(Vec::with_capacity(n)),
+        };
+        Self { rest, len: 0 }
+    }
+
+    /// Appends numbers.
+    pub fn extend(&mut self, numbers: &[u64]) {
+        self.len += numbers.len();
+        match &mut self.rest {
+            Rest::Zero => {}
+            Rest::U8(all) => all.extend(numbers.iter().map(|v| *v as u8)),
+            Rest::U16(all) => all.extend(numbers.iter().map(|v| *v as u16)),
+            Rest::U32(all) => all.extend(numbers.iter().map(|v| *v as u32)),
+            Rest::U64(all) => all.extend(numbers),
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+impl From<Narrow> for Numbers {
+    fn from(Narrow { rest, len }: Narrow) -> Self {
+        Self { first: 0, step: 0, rest, len }
+    }
+}
+
 impl Rest {
     /// Reads a width, and planes of `n` values.
     fn read(c: &mut Cursor<'_>, n: usize) -> Result<Self> {
@@ -239,17 +297,6 @@ impl Rest {
             3..=4 => Self::U32(woven(planes, n)),
             _ => Self::U64(woven(planes, n)),
         })
-    }
-
-    /// Values of which none is above `most`.
-    fn narrow(most: u64, values: impl Iterator<Item = u64>) -> Self {
-        match width_of(most) {
-            0 => Self::Zero,
-            1 => Self::U8(values.map(|v| v as u8).collect()),
-            2 => Self::U16(values.map(|v| v as u16).collect()),
-            3..=4 => Self::U32(values.map(|v| v as u32).collect()),
-            _ => Self::U64(values.collect()),
-        }
     }
 
     /// 0, and the sums of the first, the first two and so on: one value more.
@@ -294,15 +341,19 @@ fn woven<T: Copy + Default + From<u8> + BitOrAssign + Shl<usize, Output = T>>(
 }
 
 fn summed<T: Copy + Into<u64>>(gaps: &[T]) -> Rest {
-    let gaps = || gaps.iter().map(|gap| -> u64 { (*gap).into() });
     // A sum that is too large for 64 bits goes round, as the numbers do.
-    let most = gaps().try_fold(0u64, u64::checked_add).unwrap_or(u64::MAX);
-    let mut sum = 0u64;
-    let sums = gaps().map(|gap| {
-        sum = sum.wrapping_add(gap);
-        sum
-    });
-    Rest::narrow(most, std::iter::once(0).chain(sums))
+    let most = gaps.iter().try_fold(0u64, |sum, gap| sum.checked_add((*gap).into())).unwrap_or(u64::MAX);
+    let mut sums = Narrow::with_capacity(most, gaps.len() + 1);
+    sums.extend(&[0]);
+    let (mut sum, mut part) = (0u64, [0; PART]);
+    for gaps in gaps.chunks(PART) {
+        for (v, gap) in part.iter_mut().zip(gaps) {
+            sum = sum.wrapping_add((*gap).into());
+            *v = sum;
+        }
+        sums.extend(part.get(..gaps.len()).unwrap_or_default());
+    }
+    sums.rest
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "disk-cache")]
 mod disk;
+mod wanted;
 
 use std::fmt;
 use std::future::Future;
@@ -21,6 +22,8 @@ use array_format_core::{Error, Result};
 use bytes::Bytes;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+
+use self::wanted::Wanted;
 
 /// What the cache holds when nothing else is asked for.
 const CAPACITY_BYTES: u64 = 256 << 20;
@@ -82,12 +85,14 @@ impl Weighter<Key, Cached> for Weight {
 /// Decoded blocks and index pages in memory, up to a number of bytes. Clones share; hand one to
 /// [`FileConfig::with_cache`](crate::FileConfig::with_cache) of many files.
 ///
-/// Each block is loaded and decoded once, also if many readers want it at the same moment.
+/// Each block is loaded and decoded once, also if many readers want it at the same moment; but what large batches want little of is
+/// kept when it is wanted for the second time.
 #[derive(Clone)]
 pub struct DeltaCache {
     cache: Arc<Cache<Key, Cached, Weight>>,
     /// How often it was cleared.
     cleared: Arc<AtomicU64>,
+    wanted: Arc<Wanted>,
     #[cfg(feature = "disk-cache")]
     disk: Option<Arc<disk::DiskTier>>,
 }
@@ -116,6 +121,7 @@ impl DeltaCache {
         Self {
             cache: Arc::new(cache),
             cleared: Arc::default(),
+            wanted: Arc::default(),
             #[cfg(feature = "disk-cache")]
             disk: None,
         }
@@ -179,11 +185,17 @@ impl DeltaCache {
     pub fn clear(&self) {
         self.cleared.fetch_add(1, Ordering::Relaxed);
         self.cache.clear();
+        self.wanted.clear();
     }
 
     /// How often everything was forgotten.
     pub(crate) fn cleared(&self) -> u64 {
         self.cleared.load(Ordering::Relaxed)
+    }
+
+    /// Whether something that was not kept had been asked for before, about.
+    pub(crate) fn wanted_again(&self, key: &Key) -> bool {
+        self.wanted.again(key)
     }
 
     /// Bytes that it may hold.

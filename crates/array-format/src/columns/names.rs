@@ -87,8 +87,9 @@ impl Snapshot {
                         let Some(id) = page.id(row).filter(|id| places.contains_key(id)) else { continue };
                         let path = page.path(row);
                         // A row counts if nothing newer has its path.
-                        if !pending.nodes.contains_key(path) && !version.is_hidden(&runs[..n], path).await? {
-                            found(id, path);
+                        if !pending.nodes.contains_key(&path) && !version.is_hidden(&runs[..n], &path).await?
+                        {
+                            found(id, &path);
                         }
                     }
                 }

@@ -96,6 +96,11 @@ impl Version {
         self.objects.get(&self.head.file_id, &entry, offset).await
     }
 
+    /// The same without waiting, where objects [are at once](crate::layer::object::Objects::reads_at_once), of one that is complete.
+    pub(crate) fn pinned_now(&self, object: ObjectId, offset: u64) -> Result<PinnedObject> {
+        self.objects.get_now(&self.head.file_id, &self.entry(object)?, offset)
+    }
+
     /// Whether a range lies in the object, as the root says it is.
     pub(crate) fn check_inside(&self, object: ObjectId, range: Range<u64>) -> Result<()> {
         if range.start <= range.end && range.end <= self.entry(object)?.object_bytes {

@@ -41,11 +41,7 @@ fn rows_of(members: &[(usize, usize)], pages: &[Arc<NodesPage>], paths: &[&str])
         let (page, path) = (pages.get(*page)?, *paths.get(*i)?);
         // It is often the row after the last one.
         let next = last.map_or(0, |row| row + 1);
-        let found = if next < page.len() && page.path_bytes(next) == path.as_bytes() {
-            Some(next)
-        } else {
-            page.find(path)
-        };
+        let found = if page.is_at(next, path) { Some(next) } else { page.find(path) };
         last = found;
         found
     };

@@ -13,6 +13,7 @@ use array_format_core::format::trailer::{Id, Trailer};
 use array_format_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::FutureExt;
 use futures::stream::{self, BoxStream, StreamExt};
 use parking_lot::Mutex;
 
@@ -278,6 +279,11 @@ impl Objects {
         self.open.lock().values().next().is_some_and(PinnedObject::reads_now)
     }
 
+    /// Whether objects here can also be opened without waiting.
+    pub(crate) fn reads_at_once(&self) -> bool {
+        self.storage.answers_at_once() && self.reads_now()
+    }
+
     /// Bytes of an object that came along with opening it.
     pub(crate) fn in_tail(&self, write_id: &Id, range: &Range<u64>) -> Option<Bytes> {
         self.open.lock().get(write_id)?.in_tail(range)
@@ -304,6 +310,17 @@ impl Objects {
         drop(guard);
         self.opening.lock().remove(&entry.write_id);
         object
+    }
+
+    /// The same without waiting, where objects [are at once](Self::reads_at_once), of one that is complete.
+    pub(crate) fn get_now(&self, file_id: &Id, entry: &ObjectEntry, first: u64) -> Result<PinnedObject> {
+        // Where another thread is opening it, that one is not waited for: it may be waiting for this one to end a task of its own.
+        let found = self.get(file_id, entry, first).now_or_never();
+        let found = found.or_else(|| self.open_listed(file_id, entry, first).now_or_never());
+        found.unwrap_or_else(|| {
+            let sentence = "a storage that says that it answers at once did not";
+            Err(Error::new(ErrorKind::Unsupported, sentence).in_layer(entry.id))
+        })
     }
 
     async fn open_listed(&self, file_id: &Id, entry: &ObjectEntry, first: u64) -> Result<PinnedObject> {

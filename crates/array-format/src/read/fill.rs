@@ -5,8 +5,9 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use array_format_core::Result;
+use array_format_core::block::ChunkRef;
 use array_format_core::buffer::{Elements, zeroed};
-use array_format_core::checksum::check_earned;
+use array_format_core::checksum::{check_earned, verify};
 use array_format_core::chunk;
 use array_format_core::grid::CopyPlan;
 use array_format_core::schema::ArraySchema;
@@ -15,9 +16,9 @@ use futures::future::maybe_done;
 use rayon::prelude::*;
 
 use super::fetch::slice;
-use super::frames::Frames;
+use super::frames::{Frames, in_place};
 use super::load::Loaded;
-use super::scratch::with_scratch;
+use super::scratch::{Scratch, with_scratch};
 use super::slabs::{LEAST_BATCH_BYTES, Piece, Slab, batches, held};
 use crate::index::Version;
 
@@ -48,7 +49,7 @@ impl<'a> Target<'a> {
 impl Version {
     /// Loads what slabs need and puts it in place, batch by batch: while one is decoded, the next come over the network.
     pub(super) async fn fill(&self, schema: &ArraySchema, mut slabs: Vec<Slab<'_>>) -> Result<()> {
-        let reads_now = self.objects.reads_now();
+        let reads_now = self.objects.reads_at_once();
         let size = schema.dtype.fixed_size_bytes().unwrap_or(0) as u64;
         let elements = slabs.iter().flat_map(|s| &s.pieces).map(|p| p.elements as u64);
         let decoded = elements.fold(0, u64::saturating_add).saturating_mul(size);
@@ -137,10 +138,18 @@ impl Version {
                 let put = slice(chunk, bytes).and_then(|b| put_chunk(schema, piece, b, &plan, target));
                 put.map_err(|e| self.at_block(e, &chunk.block))
             }
-            // Decoded into memory that is used again, and not kept: what is read as a whole comes back as fast.
-            Loaded::Alone(chunk, stored) => with_scratch(|scratch| {
-                let decoded = self.decode_block_to(&chunk.block, stored, &mut scratch.raw);
-                decoded.and_then(|b| put_chunk(schema, piece, slice(chunk, b)?, &plan, target))
+            // Not kept: what is read as a whole comes back as fast.
+            Loaded::Alone(chunk, stored) => {
+                let put =
+                    with_scratch(|s| self.put_alone(schema, piece, chunk, stored, &plan, target, &mut s.raw));
+                put.map_err(|e| self.at_block(e, &chunk.block))
+            }
+            Loaded::Later(chunk) => with_scratch(|Scratch { stored, raw }| {
+                let range = chunk.block.offset..chunk.block.end();
+                self.check_inside(chunk.block.id.object, range.clone())?;
+                let object = self.pinned_now(chunk.block.id.object, range.start)?;
+                let stored = object.read_now(range, stored)?;
+                self.put_alone(schema, piece, chunk, stored, &plan, target, raw)
             })
             .map_err(|e| self.at_block(e, &chunk.block)),
             Loaded::Frames(block, stored, needed) => {
@@ -148,6 +157,30 @@ impl Version {
                 frames.put(self, stored, &plan, target).map_err(|e| self.at_block(e, block))
             }
         }
+    }
+
+    /// Decodes the only chunk of a block: straight to where it goes if it stays in one piece, else into memory that is used again.
+    #[expect(clippy::too_many_arguments, reason = "what is decoded, from where, and where to")]
+    fn put_alone(
+        &self,
+        schema: &ArraySchema,
+        piece: &Piece,
+        chunk: &ChunkRef,
+        stored: &[u8],
+        plan: &CopyPlan,
+        target: &mut Target<'_>,
+        raw: &mut Vec<u8>,
+    ) -> Result<()> {
+        let (block, size) = (&chunk.block, schema.dtype.fixed_size_bytes().unwrap_or(0));
+        let len = self.decoded_len(block)?;
+        let is_bare = chunk::is_plain(schema) && !schema.nullable && chunk.offset == 0;
+        let place = in_place(plan, 0, len, size).filter(|_| is_bare);
+        if let Some(out) = place.and_then(|place| target.values.get_mut(place)) {
+            verify(stored, block.checksum, "a block")?;
+            return self.decompress(block, stored, out);
+        }
+        let decoded = self.decode_block_to(block, stored, raw)?;
+        put_chunk(schema, piece, slice(chunk, decoded)?, plan, target)
     }
 }
 

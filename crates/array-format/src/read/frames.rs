@@ -391,7 +391,7 @@ impl Frames<'_> {
 }
 
 /// Where `len` bytes of a chunk from its element `first` on go, if they are all that a plan copies, and stay as they lie.
-fn in_place(plan: &CopyPlan, first: u64, len: usize, size: usize) -> Option<Range<usize>> {
+pub(super) fn in_place(plan: &CopyPlan, first: u64, len: usize, size: usize) -> Option<Range<usize>> {
     let (from, to, n) = plan.one_run()?;
     let start = to.checked_mul(size)?;
     (from as u64 == first && n.checked_mul(size) == Some(len)).then_some(start..start.checked_add(len)?)

@@ -31,6 +31,8 @@ pub(super) enum Loaded {
     Block(ChunkRef, Bytes),
     /// A block that holds nothing else, as it is stored.
     Alone(ChunkRef, Bytes),
+    /// The same, where whoever decodes it can read it without waiting.
+    Later(ChunkRef),
     Frames(Arc<BlockMeta>, Stored, Needed),
 }
 
@@ -50,9 +52,16 @@ impl Version {
             })
         };
         let (mut shared, mut alone, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+        let at_once = self.objects.reads_at_once();
+        let mut later: HashSet<&Arc<BlockMeta>> = HashSet::new();
         for (c, piece) in stored().filter(|s| s.0.block.frame_bytes == 0) {
             let is_alone = !keeps && piece.is_all_of(c) && self.cached_block(&c.block)?.is_none();
             match seen.insert(&c.block) {
+                true if is_alone && at_once => {
+                    let complete = self.objects.complete(c.block.id.object, self.number()).await;
+                    complete.map_err(|e| self.at_block(e, &c.block))?;
+                    later.insert(&c.block);
+                }
                 true if is_alone => alone.push(&c.block),
                 true => shared.push(c.block.clone()),
                 false => {}
@@ -71,6 +80,7 @@ impl Version {
                 Ok(match &p.source {
                     ChunkSource::Staged(e) => Loaded::Staged(e.clone()),
                     ChunkSource::Unwritten | ChunkSource::Elsewhere(_) => Loaded::Unwritten,
+                    ChunkSource::Stored(c) if later.remove(&c.block) => Loaded::Later(c.clone()),
                     ChunkSource::Stored(c) if c.block.frame_bytes == 0 => match alone.remove(&c.block) {
                         Some(stored) => Loaded::Alone(c.clone(), stored),
                         None => {

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use ndarray::ArrayD;
 use rayon::prelude::*;
 
+use super::kept::Kept;
 use super::scratch::{Scratch, with_scratch};
 use super::single::{elements, is_in_place, plain};
 use super::view::View;
@@ -131,31 +132,34 @@ impl Version {
         if !self.objects.reads_now() {
             return Ok(read);
         }
-        // Put where they stay by who reads them: they are structs of a hundred bytes, and to gather them took a quarter of the time.
-        let run = |(of_task, read): (&[Place], &mut [Option<ArrayD<T>>])| {
-            self.read_task(&places.pages, of_task, read)
-        };
         let a_task = arrays_a_task(read.len());
-        if read.len() <= a_task {
-            run((&places.places, &mut read))?;
-        } else {
-            let tasks = places.places.par_chunks(a_task).zip(read.par_chunks_mut(a_task));
-            tasks.with_max_len(1).try_for_each(run)?;
+        let of_task = |of_task: &[Place]| groups::<T>(&places.pages, of_task);
+        let tasks: Vec<Vec<Group<'_>>> = match read.len() <= a_task {
+            true => vec![of_task(&places.places)],
+            false => places.places.par_chunks(a_task).with_max_len(1).map(of_task).collect(),
+        };
+        let used = tasks.iter().flatten().map(|group| (&**group.block, group.is_whole()));
+        let kept = Kept::of(self, used)?;
+        // Put where they stay by who reads them: they are structs of a hundred bytes, and to gather them took a quarter of the time.
+        let run =
+            |(groups, read): (&Vec<Group<'_>>, &mut [Option<ArrayD<T>>])| self.read_task(groups, &kept, read);
+        match tasks.as_slice() {
+            [task] => run((task, &mut read))?,
+            _ => tasks.par_iter().zip(read.par_chunks_mut(a_task)).with_max_len(1).try_for_each(run)?,
         }
         Ok(read)
     }
 
     fn read_task<T: ArrayElement>(
         &self,
-        pages: &[Arc<NodesPage>],
-        places: &[Place],
+        groups: &[Group<'_>],
+        kept: &Kept,
         read: &mut [Option<ArrayD<T>>],
     ) -> Result<()> {
-        let groups = groups::<T>(pages, places);
         let mut object: Option<PinnedObject> = None;
         let mut last = None;
         with_scratch(|scratch| {
-            for group in &groups {
+            for group in groups {
                 let id = group.block.id.object;
                 if last != Some(id) {
                     object = self.objects.opened(&self.entry(id)?.write_id).filter(PinnedObject::reads_now);
@@ -163,7 +167,8 @@ impl Version {
                 }
                 let Some(object) = &object else { continue };
                 self.check_inside(id, group.block.offset..group.block.end())?;
-                self.read_group(object, group, scratch, read).map_err(|e| self.at_block(e, group.block))?;
+                self.read_group(object, group, kept, scratch, read)
+                    .map_err(|e| self.at_block(e, group.block))?;
             }
             Ok(())
         })
@@ -173,10 +178,12 @@ impl Version {
         &self,
         object: &PinnedObject,
         group: &Group<'_>,
+        kept: &Kept,
         scratch: &mut Scratch,
         read: &mut [Option<ArrayD<T>>],
     ) -> Result<()> {
-        self.with_block(object, group.block, group.is_whole(), scratch, |decoded| {
+        let keeps = kept.keeps(group.block, group.is_whole());
+        self.with_block(object, group.block, keeps, scratch, |decoded| {
             for (i, single) in &group.arrays {
                 if let Some(place) = read.get_mut(*i) {
                     *place = elements(single, decoded)?;
@@ -186,12 +193,13 @@ impl Version {
         })
     }
 
-    /// `f` of the decoded bytes of an unframed block, from the cache or an object that can be read without waiting.
+    /// `f` of the decoded bytes of an unframed block, from the cache or an object that can be read without waiting. `keeps`: they go to
+    /// the cache.
     pub(super) fn with_block<R>(
         &self,
         object: &PinnedObject,
         block: &BlockMeta,
-        is_whole: bool,
+        keeps: bool,
         scratch: &mut Scratch,
         f: impl FnOnce(&[u8]) -> Result<R>,
     ) -> Result<R> {
@@ -202,8 +210,7 @@ impl Version {
                 self.objects.counting.hit();
                 Some(bytes)
             }
-            // What is used as a whole is not kept: the disk gives it back as fast, and the cache is for what is not.
-            None if is_whole => None,
+            None if !keeps => None,
             None => Some(self.config.cache.get_or_decode(&self.block_key(block)?, || {
                 self.decode_block(block, object.read_now(range.clone(), stored)?)
             })?),

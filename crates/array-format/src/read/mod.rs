@@ -5,6 +5,7 @@ pub(crate) mod assemble;
 pub(crate) mod fetch;
 mod fill;
 mod frames;
+mod kept;
 mod load;
 mod many;
 pub(crate) mod ragged;

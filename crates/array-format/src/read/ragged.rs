@@ -7,11 +7,11 @@ use array_format_core::address::ObjectId;
 use array_format_core::checksum::{check_earned, verify};
 use array_format_core::element::ArrayElement;
 use array_format_core::format::nodes::{NodesPage, Single};
-use array_format_core::grid::element_count;
 use array_format_core::{Error, Result};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use rayon::prelude::*;
 
+use super::kept::Kept;
 use super::many::arrays_a_task;
 use super::scratch::{Scratch, with_scratch};
 use super::single::{bytes_of, is_in_place, plain, shape_of};
@@ -143,7 +143,7 @@ impl Version {
                 return Ok(None);
             };
             let at = |e| self.at_block(e, single.block);
-            let n = element_count(single.shape).map_err(at)?;
+            let n = single.shape.elements().map_err(at)?;
             let bytes = (n as u64).saturating_mul(T::DTYPE.fixed_size_bytes().unwrap_or(0) as u64);
             // A chunk of another length is one that the usual way refuses.
             if !single.schema.filters.is_empty() || bytes != single.length {
@@ -192,7 +192,10 @@ impl Version {
             rest = others;
             jobs.push((&part.singles[..], own));
         }
-        let run = |(task, out): (&[Single<'_>], &mut [u8])| self.fill_ragged(&objects, task, out);
+        let used = jobs.iter().flat_map(|(singles, _)| groups(singles));
+        let used = used.filter_map(|group| Some((&**group.first()?.block, is_whole(group))));
+        let kept = Kept::of(self, used)?;
+        let run = |(task, out): (&[Single<'_>], &mut [u8])| self.fill_ragged(&objects, &kept, task, out);
         match jobs.len() {
             0 | 1 => jobs.into_iter().try_for_each(run)?,
             _ => jobs.into_par_iter().with_max_len(1).try_for_each(run)?,
@@ -205,18 +208,19 @@ impl Version {
     fn fill_ragged(
         &self,
         objects: &HashMap<ObjectId, PinnedObject>,
+        kept: &Kept,
         singles: &[Single<'_>],
         mut out: &mut [u8],
     ) -> Result<()> {
         with_scratch(|scratch| {
-            for group in singles.chunk_by(|a, b| Arc::ptr_eq(a.block, b.block)) {
+            for group in groups(singles) {
                 let Some(block) = group.first().map(|s| s.block) else { continue };
                 let (own, rest) = std::mem::take(&mut out).split_at_mut(length_of(group));
                 out = rest;
                 let object = objects.get(&block.id.object);
                 let object = object.ok_or_else(|| Error::corrupt("an object was not opened"))?;
                 self.check_inside(block.id.object, block.offset..block.end())?;
-                self.fill_group(object, group, scratch, own).map_err(|e| self.at_block(e, block))?;
+                self.fill_group(object, group, kept, scratch, own).map_err(|e| self.at_block(e, block))?;
             }
             Ok(())
         })
@@ -227,21 +231,18 @@ impl Version {
         &self,
         object: &PinnedObject,
         group: &[Single<'_>],
+        kept: &Kept,
         scratch: &mut Scratch,
         out: &mut [u8],
     ) -> Result<()> {
         let Some(block) = group.first().map(|s| s.block) else { return Ok(()) };
-        let mut end = Some(0u64);
-        for single in group {
-            end = end.filter(|end| *end == single.offset).and_then(|end| end.checked_add(single.length));
-        }
-        let is_whole = end == Some(block.decoded_bytes);
+        let is_whole = is_whole(group);
         if is_whole && out.len() == self.decoded_len(block)? && self.cached_block(block)?.is_none() {
             let stored = object.read_now(block.offset..block.end(), &mut scratch.stored)?;
             verify(stored, block.checksum, "a block")?;
             return self.decompress(block, stored, out);
         }
-        self.with_block(object, block, is_whole, scratch, |decoded| {
+        self.with_block(object, block, kept.keeps(block, is_whole), scratch, |decoded| {
             let mut out = out;
             for single in group {
                 let bytes = bytes_of(single, decoded)?;
@@ -252,6 +253,20 @@ impl Version {
             Ok(())
         })
     }
+}
+
+/// Arrays that lie in one block.
+fn groups<'s, 'p>(singles: &'s [Single<'p>]) -> impl Iterator<Item = &'s [Single<'p>]> {
+    singles.chunk_by(|a, b| Arc::ptr_eq(a.block, b.block))
+}
+
+/// Whether arrays of one block are all of it, in its order.
+fn is_whole(group: &[Single<'_>]) -> bool {
+    let mut end = Some(0u64);
+    for single in group {
+        end = end.filter(|end| *end == single.offset).and_then(|end| end.checked_add(single.length));
+    }
+    group.first().is_some_and(|first| end == Some(first.block.decoded_bytes))
 }
 
 fn too_large() -> Error {

@@ -8,7 +8,6 @@ use array_format_core::chunk;
 use array_format_core::element::ArrayElement;
 use array_format_core::format::constants::MAX_RANK;
 use array_format_core::format::nodes::{NodesPage, Single};
-use array_format_core::grid::element_count;
 use array_format_core::{Error, Result};
 use ndarray::{ArrayD, IxDyn};
 
@@ -32,7 +31,7 @@ pub(super) const LARGE_BYTES: u64 = 32 << 10;
 
 /// Memory for the elements of an array, to be read into in place; `None` for types that are not laid out in memory like in files.
 fn room<T: ArrayElement>(single: &Single<'_>) -> Result<Option<Vec<T>>> {
-    let n = element_count(single.shape)?;
+    let n = single.shape.elements()?;
     let bytes = (n as u64).saturating_mul(T::DTYPE.fixed_size_bytes().unwrap_or(0) as u64);
     let plain = single.schema.filters.is_empty();
     // A chunk of another length is one that the usual way refuses.
@@ -47,7 +46,7 @@ fn room<T: ArrayElement>(single: &Single<'_>) -> Result<Option<Vec<T>>> {
 /// Extents, without an allocation for the ranks that are usual.
 pub(super) fn shape_of(single: &Single<'_>) -> IxDyn {
     let mut dims = [0; MAX_RANK];
-    dims.iter_mut().zip(single.shape).for_each(|(to, n)| *to = *n as usize);
+    dims.iter_mut().zip(single.shape.iter()).for_each(|(to, n)| *to = n as usize);
     IxDyn(dims.get(..single.shape.len()).unwrap_or_default())
 }
 
@@ -105,7 +104,7 @@ impl View {
             return None;
         }
         self.version.recent.next(&self.version, |page, row, block| {
-            if page.path_bytes(row) != path.as_bytes() {
+            if !page.is_at(row, path) {
                 return None;
             }
             let single = plain::<T>(page, row)?;

@@ -133,6 +133,8 @@ pub(super) fn cut(slabs: Vec<Slab<'_>>, axis: usize, size: u64) -> Vec<Slab<'_>>
 /// Bytes that are held while a slab is decoded: those of shared blocks, and of all blocks that come over a network.
 fn held_bytes(slab: &Slab<'_>, reads_now: bool) -> u64 {
     let piece = |p: &Piece| match &p.source {
+        // What is decoded by who reads it is not held.
+        ChunkSource::Stored(c) if reads_now && p.is_all_of(c) => 0,
         ChunkSource::Stored(c) if c.block.frame_bytes == 0 || !reads_now => c.block.stored_bytes,
         _ => 0,
     };

@@ -229,7 +229,8 @@ pub trait ReadNow: Send + Sync {
 /// An object as it was when it was opened.
 #[async_trait]
 pub trait StoredObject: Debug + Send + Sync + 'static {
-    /// How to read without waiting, for objects that can: then each thread that decodes reads what it needs by itself.
+    /// How to read without waiting, for objects that can, as all of a storage or none: then each thread that decodes reads what it needs by
+    /// itself.
     fn now(&self) -> Option<&dyn ReadNow> {
         None
     }
