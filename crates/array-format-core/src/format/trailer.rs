@@ -12,7 +12,8 @@ pub type Id = [u8; 16];
 
 /// Lower-case hex digits of an id, as in object names and error texts.
 pub fn hex(id: &Id) -> String {
-    format!("{:032x}", u128::from_be_bytes(*id))
+    let digits = id.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 /// What an object is.

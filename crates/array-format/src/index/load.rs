@@ -56,6 +56,12 @@ page!(ChunksPage, Chunks, |_table, bytes| ChunksPage::decode(bytes));
 page!(AttributesPage, Attributes, |_table, bytes| AttributesPage::decode(bytes));
 page!(StatisticsPage, Statistics, |table, bytes| StatisticsPage::decode(table, bytes));
 
+/// What a page is had from.
+enum Source<P> {
+    Decoded(Arc<P>),
+    Stored(Bytes),
+}
+
 /// Checks and decodes a page.
 fn open<P: Page>(table: Table, r: &PageRef, stored: &[u8]) -> Result<Arc<P>> {
     let decoded = page::open(stored, r.codec, r.decoded_bytes, r.checksum, "an index page");
@@ -96,9 +102,19 @@ impl Version {
         self.objects.get(&self.head.file_id, &entry, offset).await
     }
 
-    /// The same without waiting, where objects [are at once](crate::layer::object::Objects::reads_at_once), of one that is complete.
-    pub(crate) fn pinned_now(&self, object: ObjectId, offset: u64) -> Result<PinnedObject> {
-        self.objects.get_now(&self.head.file_id, &self.entry(object)?, offset)
+    /// Bytes of an object where objects [are at once](crate::layer::object::Objects::reads_at_once), of one that is complete: read into `room`
+    /// unless they are in memory.
+    pub(crate) fn with_bytes_now<R>(
+        &self,
+        object: ObjectId,
+        range: Range<u64>,
+        room: &mut Vec<u8>,
+        f: impl FnOnce(&[u8]) -> Result<R>,
+    ) -> Result<R> {
+        self.check_inside(object, range.clone())?;
+        let entry = self.entry(object)?;
+        let pinned = self.objects.get_now(&self.head.file_id, &entry, range.start)?;
+        f(pinned.read_now(range, room)?)
     }
 
     /// Whether a range lies in the object, as the root says it is.
@@ -166,32 +182,50 @@ impl Version {
 
     /// Pages: neighbours in one request, several requests in flight, decoded on all cores.
     pub(crate) async fn pages<P: Page>(&self, table: Table, refs: &[PageRef]) -> Result<Vec<Arc<P>>> {
-        let mut found: Vec<Option<Arc<P>>> = Vec::with_capacity(refs.len());
-        let mut missing: Vec<(usize, &PageRef, Key)> = Vec::new();
+        let pages = self.pages_with(table, refs, |_: &P, _| ()).await?;
+        Ok(pages.into_iter().map(|(page, ())| page).collect())
+    }
+
+    /// The same, each with what `f` makes of it and its number in `refs`, where it was decoded.
+    pub(crate) async fn pages_with<P: Page, R: Send>(
+        &self,
+        table: Table,
+        refs: &[PageRef],
+        f: impl Fn(&P, usize) -> R + Sync + Send,
+    ) -> Result<Vec<(Arc<P>, R)>> {
+        let mut jobs: Vec<(usize, Key, Source<P>)> = Vec::with_capacity(refs.len());
+        let mut missing: Vec<usize> = Vec::new();
         for (i, r) in refs.iter().enumerate() {
             let key = self.page_key(r)?;
-            found.push(self.config.cache.get(&key).and_then(P::from_cached));
-            if found.last().is_some_and(Option::is_none) {
-                missing.push((i, r, key));
+            let page = self.config.cache.get(&key).and_then(P::from_cached);
+            if page.is_none() {
+                missing.push(i);
             }
+            jobs.push((i, key, page.map_or_else(|| Source::Stored(Bytes::new()), Source::Decoded)));
         }
-        if let [(i, r, _)] = missing[..] {
+        if let [i] = missing[..] {
             // One page: concurrent readers of it wait for each other.
-            found[i] = Some(self.page(table, r).await?);
+            jobs[i].2 = Source::Decoded(self.page(table, &refs[i]).await?);
         } else if !missing.is_empty() {
             let stretch =
-                |m: &(usize, &PageRef, Key)| Stretch { object: m.1.object, range: m.1.offset..m.1.end() };
+                |i: &usize| Stretch { object: refs[*i].object, range: refs[*i].offset..refs[*i].end() };
             let stored = self.fetch(&missing.iter().map(stretch).collect::<Vec<_>>()).await?;
-            let jobs: Vec<(&PageRef, Bytes)> = missing.iter().map(|m| m.1).zip(stored).collect();
-            let pages =
-                parallel(&jobs, |(r, stored)| open::<P>(table, r, stored).map_err(|e| self.in_file(e)))?;
-            for ((i, _, key), page) in missing.into_iter().zip(pages) {
-                self.config.cache.insert(key, P::to_cached(page.clone()));
-                found[i] = Some(page);
+            for (i, stored) in missing.into_iter().zip(stored) {
+                jobs[i].2 = Source::Stored(stored);
             }
         }
-        let all: Option<Vec<_>> = found.into_iter().collect();
-        all.ok_or_else(|| self.in_file(Error::corrupt("an index page was not loaded")))
+        parallel(&jobs, |(i, key, source)| {
+            let page = match source {
+                Source::Decoded(page) => page.clone(),
+                Source::Stored(stored) => {
+                    let page = open::<P>(table, &refs[*i], stored).map_err(|e| self.in_file(e))?;
+                    self.config.cache.insert(*key, P::to_cached(page.clone()));
+                    page
+                }
+            };
+            let made = f(&page, *i);
+            Ok((page, made))
+        })
     }
 
     pub(crate) fn in_file(&self, e: Error) -> Error {

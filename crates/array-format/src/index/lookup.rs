@@ -13,16 +13,12 @@ use array_format_core::format::statistics::{StatisticsPage, StatisticsRow};
 use array_format_core::value::Value;
 
 use super::Version;
-use crate::write::pack::parallel;
 
 /// Deepest tree of directories that is followed; fan-out makes more than 3 unheard of.
 const MAX_LEVELS: u8 = 8;
 
 /// Pages that are loaded at once for many paths.
 const WINDOW: usize = 64;
-
-/// Paths that a core looks up at once.
-const PATHS_A_TASK: usize = 1024;
 
 /// Where rows are.
 pub(crate) struct Places {
@@ -34,18 +30,18 @@ pub(crate) struct Places {
 /// Which of the pages, and the row in it.
 pub(crate) type Place = Option<(usize, usize)>;
 
-/// The rows of paths, each with its page.
-fn rows_of(members: &[(usize, usize)], pages: &[Arc<NodesPage>], paths: &[&str]) -> Vec<Option<usize>> {
+/// The rows of some of the paths, all of which this page may hold.
+fn rows_of(page: &NodesPage, which: &[usize], paths: &[&str]) -> Vec<Option<usize>> {
     let mut last = None;
-    let row = |(i, page): &(usize, usize)| {
-        let (page, path) = (pages.get(*page)?, *paths.get(*i)?);
+    let row = |i: &usize| {
+        let path = *paths.get(*i)?;
         // It is often the row after the last one.
         let next = last.map_or(0, |row| row + 1);
         let found = if page.is_at(next, path) { Some(next) } else { page.find(path) };
         last = found;
         found
     };
-    members.iter().map(row).collect()
+    which.iter().map(row).collect()
 }
 
 impl Version {
@@ -117,37 +113,44 @@ impl Version {
     pub(crate) async fn node_places(&self, paths: &[&str]) -> Result<Places> {
         let mut all = Places { pages: Vec::new(), places: vec![None; paths.len()] };
         let mut left: Vec<usize> = (0..paths.len()).collect();
+        let path = |i: &usize| paths.get(*i).map_or(&[][..], |path| path.as_bytes());
         for directory in self.directories(Table::Nodes) {
             let mut at = 0;
             while at < left.len() {
-                // Pages of a window, and which of them each path is in.
+                // Pages of a window, and which of the paths that are left each of them may hold.
                 let mut refs: Vec<PageRef> = Vec::new();
-                let mut members: Vec<(usize, usize)> = Vec::new();
-                // Below this key is all that the last page may hold.
-                let mut end: Option<&[u8]> = None;
-                while let Some(i) = left.get(at).copied() {
-                    let path = paths[i].as_bytes();
-                    if !refs.is_empty() && end.is_some_and(|end| path < end) {
-                        members.push((i, refs.len() - 1));
-                    } else if let Some(leaf) = self.leaf(directory, path).await? {
-                        if refs.last().is_none_or(|r| (r.object, r.offset) != (leaf.object, leaf.offset)) {
-                            if refs.len() == WINDOW {
-                                break;
-                            }
-                            end = directory.end_of(&leaf);
-                            refs.push(leaf.into_owned());
+                let mut members: Vec<&[usize]> = Vec::new();
+                while refs.len() < WINDOW && at < left.len() {
+                    let rest = left.get(at..).unwrap_or_default();
+                    let Some(leaf) = self.leaf(directory, rest.first().map_or(&[], path)).await? else {
+                        at += 1;
+                        continue;
+                    };
+                    let mut count = 1;
+                    if let Some(end) = directory.end_of(&leaf) {
+                        count = rest.partition_point(|i| path(i) < end);
+                    } else {
+                        while let Some(i) = rest.get(count)
+                            && let Some(next) = self.leaf(directory, path(i)).await?
+                            && (next.object, next.offset) == (leaf.object, leaf.offset)
+                        {
+                            count += 1;
                         }
-                        members.push((i, refs.len() - 1));
                     }
-                    at += 1;
+                    refs.push(leaf.into_owned());
+                    members.push(rest.get(..count).unwrap_or_default());
+                    at += count;
                 }
-                let pages = self.pages::<NodesPage>(Table::Nodes, &refs).await?;
-                let runs: Vec<&[(usize, usize)]> = members.chunks(PATHS_A_TASK).collect();
-                let found = parallel(&runs, |run| Ok(rows_of(run, &pages, paths)))?;
-                for ((i, page), row) in members.iter().zip(found.into_iter().flatten()) {
-                    all.places[*i] = row.map(|row| (all.pages.len() + page, row));
+                let rows = |page: &NodesPage, n: usize| {
+                    rows_of(page, members.get(n).copied().unwrap_or_default(), paths)
+                };
+                let found = self.pages_with(Table::Nodes, &refs, rows).await?;
+                for (which, (page, rows)) in members.iter().zip(found) {
+                    for (i, row) in which.iter().zip(rows) {
+                        all.places[*i] = row.map(|row| (all.pages.len(), row));
+                    }
+                    all.pages.push(page);
                 }
-                all.pages.extend(pages);
             }
             left.retain(|i| all.places[*i].is_none());
         }

@@ -98,17 +98,31 @@ async fn root_bytes(layer: &OpenLayer) -> Result<Vec<u8>> {
         .map_err(|e| e.at_offset(root.offset))
 }
 
-/// Layers of a file id in a listing, by number.
-pub(crate) fn layers_of(listing: &[ListEntry], file_id: &Id) -> Vec<(u64, u64)> {
-    let mut layers: Vec<(u64, u64)> = listing
-        .iter()
-        .filter_map(|e| match names::parse(&e.name)? {
-            (id, ObjectId::Layer(n)) if id == *file_id => Some((n, e.size)),
-            _ => None,
-        })
-        .collect();
+/// A layer in a listing.
+struct ListedLayer<'l> {
+    file_id: Id,
+    number: u64,
+    entry: &'l ListEntry,
+}
+
+/// Layers of all file ids in a listing.
+fn all_layers_of(listing: &[ListEntry]) -> impl Iterator<Item = ListedLayer<'_>> {
+    listing.iter().filter_map(|entry| match names::parse(&entry.name)? {
+        (file_id, ObjectId::Layer(number)) => Some(ListedLayer { file_id, number, entry }),
+        _ => None,
+    })
+}
+
+fn numbers_and_sizes<'l>(layers: impl Iterator<Item = &'l ListedLayer<'l>>) -> Vec<(u64, u64)> {
+    let mut layers: Vec<(u64, u64)> = layers.map(|l| (l.number, l.entry.size)).collect();
     layers.sort_unstable();
     layers
+}
+
+/// Layers of a file id in a listing, by number, with their sizes.
+pub(crate) fn layers_of(listing: &[ListEntry], file_id: &Id) -> Vec<(u64, u64)> {
+    let layers: Vec<_> = all_layers_of(listing).filter(|l| l.file_id == *file_id).collect();
+    numbers_and_sizes(layers.iter())
 }
 
 /// The newest version, or the one asked for.
@@ -133,13 +147,11 @@ pub(crate) async fn open_head(objects: &Objects, version: Option<u64>) -> Result
 async fn try_open(objects: &Objects, version: Option<u64>) -> Result<Option<Head>> {
     // List first, then read the base: see the format's section 11.
     let listing = objects.list().await?;
+    let listed: Vec<ListedLayer<'_>> = all_layers_of(&listing).collect();
     // Nearly always all names have one file id, so that layers can be asked for before the base is known.
     let guess = |wanted: Option<u64>| {
-        let layers = listing.iter().filter_map(|e| match names::parse(&e.name)? {
-            (id, ObjectId::Layer(n)) if wanted.is_none_or(|w| w == n) => Some((n, id)),
-            _ => None,
-        });
-        layers.max()
+        let layers = listed.iter().filter(|l| wanted.is_none_or(|w| w == l.number));
+        layers.map(|l| (l.number, l.file_id)).max()
     };
     let newest_guess = guess(None);
     let old_guess = version.and_then(|v| guess(Some(v))).filter(|g| Some(*g) != newest_guess);
@@ -160,8 +172,8 @@ async fn try_open(objects: &Objects, version: Option<u64>) -> Result<Option<Head
         file_id,
         base: base_number,
         base_tag: base.object.stored().tag().clone(),
-        layers: layers_of(&listing, &file_id),
-        listing: &listing,
+        layers: numbers_and_sizes(listed.iter().filter(|l| l.file_id == file_id)),
+        listed: &listed,
     };
     let newest = match found.layers.last().map(|l| l.0).filter(|n| *n > base_number) {
         None => base,
@@ -219,15 +231,16 @@ struct Found<'a> {
     base: u64,
     base_tag: ObjectTag,
     layers: Vec<(u64, u64)>,
-    listing: &'a [ListEntry],
+    /// Those of all file ids.
+    listed: &'a [ListedLayer<'a>],
 }
 
 impl Found<'_> {
     /// Layer `n`, opened already or now; `None` if it is gone, or is not the one that was listed: compacted away since, its name can be
     /// created again by a writer that was asleep, which is no version of the file.
     async fn layer(&self, n: u64, early: Option<Result<Option<OpenLayer>>>) -> Result<Option<OpenLayer>> {
-        let name = names::name(&self.file_id, ObjectId::Layer(n));
-        let Some(listed) = self.listing.iter().find(|e| e.name == name) else { return Ok(None) };
+        let is_it = |l: &&ListedLayer<'_>| l.number == n && l.file_id == self.file_id;
+        let Some(listed) = self.listed.iter().rfind(is_it) else { return Ok(None) };
         let layer = match early {
             Some(layer) => layer?,
             None => match open_layer(
@@ -241,7 +254,7 @@ impl Found<'_> {
             },
         };
         match layer {
-            Some(l) if *l.object.stored().tag() != listed.tag => Ok(None),
+            Some(l) if *l.object.stored().tag() != listed.entry.tag => Ok(None),
             Some(l) if l.trailer.file_id != self.file_id || l.trailer.layer != n => {
                 Err(Error::corrupt("a layer of another file stands in the place of this one").in_layer(n))
             }

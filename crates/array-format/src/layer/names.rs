@@ -10,15 +10,17 @@ pub(crate) fn folder(path: &str) -> String {
 
 /// Last part of a sidecar's path.
 pub(crate) fn name(file_id: &Id, object: ObjectId) -> String {
-    match object {
-        ObjectId::Layer(n) => format!("{}.{n:020}.layer", hex(file_id)),
-        ObjectId::Detached(id) => format!("{}.{}.blocks", hex(file_id), hex(&id)),
-    }
+    let (id, number, kind) = match object {
+        ObjectId::Layer(n) => (hex(file_id), format!("{n:020}"), "layer"),
+        ObjectId::Detached(id) => (hex(file_id), hex(&id), "blocks"),
+    };
+    [&id, ".", &number, ".", kind].concat()
 }
 
 /// Path of a sidecar.
 pub(crate) fn sidecar(path: &str, file_id: &Id, object: ObjectId) -> String {
-    format!("{}/{}", folder(path), name(file_id, object))
+    // Not formatted: who reads a thousand layers names each of them.
+    [path, ".layers/", &name(file_id, object)].concat()
 }
 
 /// The folder of a file's marks.
@@ -45,10 +47,23 @@ fn parse_number(s: &str) -> Option<u64> {
 }
 
 fn parse_hex(s: &str) -> Option<Id> {
-    if s.len() != 32 || !s.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+    let mut id = Id::default();
+    let (digits, []) = s.as_bytes().as_chunks::<2>() else { return None };
+    if digits.len() != id.len() {
         return None;
     }
-    u128::from_str_radix(s, 16).ok().map(u128::to_be_bytes)
+    for (byte, [high, low]) in id.iter_mut().zip(digits) {
+        *byte = lower_hex(*high)? << 4 | lower_hex(*low)?;
+    }
+    Some(id)
+}
+
+fn lower_hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
 }
 
 /// What a name in the folder stands for, if it is one of ours.

@@ -231,12 +231,12 @@ impl Objects {
     /// Remembers an object that was opened to find the head.
     pub(crate) fn remember(&self, write_id: Id, object: PinnedObject) {
         let mut open = self.open.lock();
-        if open.len() >= MAX_OPEN
-            && let Some(other) = open.keys().next().copied()
-        {
-            open.remove(&other);
-        }
+        let other = open.keys().next().copied().filter(|_| open.len() >= MAX_OPEN);
+        let closed = other.and_then(|other| open.remove(&other));
         open.insert(write_id, object);
+        // Closing a file takes a while, and others wait for the lock.
+        drop(open);
+        drop(closed);
     }
 
     /// The objects in the file's folder of layers.
@@ -312,12 +312,13 @@ impl Objects {
         object
     }
 
-    /// The same without waiting, where objects [are at once](Self::reads_at_once), of one that is complete.
+    /// The same without waiting, where objects [are at once](Self::reads_at_once), of one that is complete. Two threads that want it at the same
+    /// moment open it twice: one that waits for the other may wait for itself, where threads help each other.
     pub(crate) fn get_now(&self, file_id: &Id, entry: &ObjectEntry, first: u64) -> Result<PinnedObject> {
-        // Where another thread is opening it, that one is not waited for: it may be waiting for this one to end a task of its own.
-        let found = self.get(file_id, entry, first).now_or_never();
-        let found = found.or_else(|| self.open_listed(file_id, entry, first).now_or_never());
-        found.unwrap_or_else(|| {
+        if let Some(object) = self.opened(&entry.write_id) {
+            return Ok(object);
+        }
+        self.open_listed(file_id, entry, first).now_or_never().unwrap_or_else(|| {
             let sentence = "a storage that says that it answers at once did not";
             Err(Error::new(ErrorKind::Unsupported, sentence).in_layer(entry.id))
         })

@@ -146,10 +146,9 @@ impl Version {
             }
             Loaded::Later(chunk) => with_scratch(|Scratch { stored, raw }| {
                 let range = chunk.block.offset..chunk.block.end();
-                self.check_inside(chunk.block.id.object, range.clone())?;
-                let object = self.pinned_now(chunk.block.id.object, range.start)?;
-                let stored = object.read_now(range, stored)?;
-                self.put_alone(schema, piece, chunk, stored, &plan, target, raw)
+                self.with_bytes_now(chunk.block.id.object, range, stored, |stored| {
+                    self.put_alone(schema, piece, chunk, stored, &plan, target, raw)
+                })
             })
             .map_err(|e| self.at_block(e, &chunk.block)),
             Loaded::Frames(block, stored, needed) => {

@@ -6,7 +6,6 @@
 use array_format_core::checksum::check_earned;
 use array_format_core::chunk;
 use array_format_core::element::ArrayElement;
-use array_format_core::format::constants::MAX_RANK;
 use array_format_core::format::nodes::{NodesPage, Single};
 use array_format_core::{Error, Result};
 use ndarray::{ArrayD, IxDyn};
@@ -45,10 +44,18 @@ fn room<T: ArrayElement>(single: &Single<'_>) -> Result<Option<Vec<T>>> {
 
 /// Extents, without an allocation for the ranks that are usual.
 pub(super) fn shape_of(single: &Single<'_>) -> IxDyn {
-    let mut dims = [0; MAX_RANK];
-    dims.iter_mut().zip(single.shape.iter()).for_each(|(to, n)| *to = n as usize);
-    IxDyn(dims.get(..single.shape.len()).unwrap_or_default())
+    let mut dims = [0; USUAL_RANK];
+    match dims.get_mut(..single.shape.len()) {
+        Some(dims) => {
+            dims.iter_mut().zip(single.shape.iter()).for_each(|(to, n)| *to = n as usize);
+            IxDyn(dims)
+        }
+        None => IxDyn(&single.shape.iter().map(|n| n as usize).collect::<Vec<_>>()),
+    }
 }
+
+/// Up to so many extents lie in an [`IxDyn`] itself.
+const USUAL_RANK: usize = 4;
 
 fn array_of<T>(single: &Single<'_>, values: Vec<T>) -> Result<ArrayD<T>> {
     ArrayD::from_shape_vec(shape_of(single), values).map_err(|e| Error::corrupt(e.to_string()))

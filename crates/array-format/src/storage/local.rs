@@ -201,9 +201,10 @@ impl LocalStorage {
             // Looked at between the passes: whatever was there before a file that is another by now is found by the second one.
             let entries = describe_all(&place, &names).map_err(failed)?;
             let again = names_in(&place, after).map_err(failed)?;
-            if again == names
-                && let Some(entries) = entries
+            if are_same(&names, &again)
+                && let Some(mut entries) = entries
             {
+                entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
                 return Ok(entries);
             }
             names = again;
@@ -213,7 +214,17 @@ impl LocalStorage {
     }
 }
 
-/// The names in a folder, sorted; one that is not there has none. What is not above `after` is left out.
+/// Whether two passes found the same names: in the same order, as a rule.
+fn are_same(names: &[String], again: &[String]) -> bool {
+    fn sorted(names: &[String]) -> Vec<&String> {
+        let mut names: Vec<&String> = names.iter().collect();
+        names.sort_unstable();
+        names
+    }
+    names == again || sorted(names) == sorted(again)
+}
+
+/// The names in a folder, in no order; one that is not there has none. What is not above `after` is left out.
 fn names_in(folder: &Path, after: &str) -> io::Result<Vec<String>> {
     let children = match fs::read_dir(folder) {
         Ok(children) => children,
@@ -228,7 +239,6 @@ fn names_in(folder: &Path, after: &str) -> io::Result<Vec<String>> {
             names.push(name);
         }
     }
-    names.sort_unstable();
     Ok(names)
 }
 
@@ -299,6 +309,20 @@ mod tests {
         // Here it is gone for good: the names are to be read again.
         fs::remove_file(folder.join("layer")).unwrap();
         assert!(describe_some(&folder, &opened, &names).unwrap().is_none());
+    }
+
+    #[test]
+    fn two_passes_are_the_same_in_whatever_order_they_find_names() {
+        let names = |all: &[&str]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+        for (again, same) in [
+            (&["1", "2", "3"][..], true),
+            (&["3", "1", "2"], true),
+            (&["1", "2"], false),
+            (&["1", "2", "4"], false),
+            (&["1", "2", "2"], false),
+        ] {
+            assert_eq!(are_same(&names(&["1", "2", "3"]), &names(again)), same, "{again:?}");
+        }
     }
 
     #[test]

@@ -20,7 +20,16 @@ pub(super) fn tag(metadata: &Metadata) -> ObjectTag {
 }
 
 fn tag_of(device: u64, inode: u64, size: u64, changed_ns: u64) -> ObjectTag {
-    ObjectTag::new(format!("{device:x}-{inode:x}-{size:x}-{changed_ns:x}"))
+    // By hand: `format!` took a third of the time of looking at a file.
+    let mut text = String::with_capacity(64);
+    for number in [device, inode, size, changed_ns] {
+        if !text.is_empty() {
+            text.push('-');
+        }
+        let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
+        text.extend((0..digits).rev().filter_map(|i| char::from_digit((number >> (4 * i)) as u32 & 15, 16)));
+    }
+    ObjectTag::new(text)
 }
 
 /// A folder whose files are looked at by their names: with a descriptor, the kernel need not walk the folder's own path each time.
@@ -218,4 +227,17 @@ pub(super) fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()>
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
 pub(super) fn rename_without_replacing(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_its_four_numbers() {
+        for (device, inode, size, changed_ns) in [(0, 1, 0xF0, 10), (u64::MAX, 1 << 60, 15, 16)] {
+            let text = format!("{device:x}-{inode:x}-{size:x}-{changed_ns:x}");
+            assert_eq!(tag_of(device, inode, size, changed_ns).as_str(), text);
+        }
+    }
 }
