@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use crate::commit;
 use crate::config::FileConfig;
+use crate::gate::Gate;
 use crate::index::Version;
 use crate::layer::{Head, Objects, open_head};
 use crate::read::View;
@@ -44,9 +45,7 @@ pub(crate) struct Inner {
     pub(crate) objects: Arc<Objects>,
     pub(crate) config: Arc<FileConfig>,
     pub(crate) state: Mutex<State>,
-    /// Held alone by whoever commits, or changes what nodes are; held together by those who write data. Short-lived locks of `state` are
-    /// taken inside.
-    pub(crate) gate: async_lock::RwLock<()>,
+    pub(crate) gate: Gate,
     /// What goes ahead of the commit, to save memory.
     pub(crate) spill: futures::lock::Mutex<Spill>,
     pub(crate) read_only: bool,
@@ -189,14 +188,8 @@ impl ArrayFile {
         };
         let state = State::new(version);
         let spill = futures::lock::Mutex::new(Spill::new(&config));
-        let inner = Inner {
-            objects,
-            config,
-            state: Mutex::new(state),
-            gate: async_lock::RwLock::new(()),
-            spill,
-            read_only,
-        };
+        let inner =
+            Inner { objects, config, state: Mutex::new(state), gate: Gate::default(), spill, read_only };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -207,7 +200,7 @@ impl ArrayFile {
             objects: self.inner.objects.clone(),
             config: self.inner.config.clone(),
             state: Mutex::new(State::new(version)),
-            gate: async_lock::RwLock::new(()),
+            gate: Gate::default(),
             spill: futures::lock::Mutex::new(Spill::new(&self.inner.config)),
             read_only: false,
         };

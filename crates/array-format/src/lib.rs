@@ -19,6 +19,7 @@ mod copy;
 mod detached;
 mod file;
 mod forward;
+mod gate;
 mod gc;
 mod history;
 mod index;

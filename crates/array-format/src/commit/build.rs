@@ -10,14 +10,14 @@ use array_format_core::format::nodes::{Node, NodeRow};
 use array_format_core::format::page::Table;
 use array_format_core::format::statistics::StatisticsRow;
 use array_format_core::format::trailer::Id;
-use array_format_core::schema::Schema;
+use array_format_core::schema::{ArraySchema, Schema};
 use array_format_core::statistics::Statistics;
 use array_format_core::{Error, ErrorKind, Result};
 use rustc_hash::FxHashMap;
 
 use super::blocks::{Stored, StoredChunk, store_chunks};
 use super::own_entry;
-use super::rows::{Inline, Known, Rows, sorted};
+use super::rows::{Columns, Inline, Known, Rows, sorted};
 use super::runs::{Merge, absorb};
 use crate::index::Version;
 use crate::read::View;
@@ -25,6 +25,7 @@ use crate::storage::Upload;
 use crate::write::by_id::ById;
 use crate::write::encode::Pipeline;
 use crate::write::pending::{NEW_NODE, Pending, Staged, StagedNode};
+use crate::write::pool::both;
 use crate::write::sink::LayerSink;
 use crate::write::small_map::SmallMap;
 use crate::write::spill::TakenChunk;
@@ -34,7 +35,7 @@ pub(crate) struct Built {
     pub(crate) upload: Box<dyn Upload>,
     pub(crate) footer: Footer,
     /// The ids that new nodes got.
-    pub(crate) ids: ById<u64>,
+    pub(crate) ids: Arc<ById<u64>>,
     /// The chunks in the rows of changed nodes, by the nodes' ids.
     pub(crate) inline: ById<Inline>,
 }
@@ -45,7 +46,7 @@ pub(super) struct Builder<'a> {
     pub(super) number: u64,
     sink: LayerSink,
     pub(super) rows: Rows<'a>,
-    ids: ById<u64>,
+    ids: Arc<ById<u64>>,
     objects: Vec<ObjectEntry>,
     /// Where in `objects` an object is.
     places: FxHashMap<ObjectId, usize>,
@@ -74,7 +75,7 @@ pub(crate) async fn build(
         number,
         sink,
         rows: Rows::with_room(pending.nodes.len()),
-        ids: ById::default(),
+        ids: Arc::default(),
         objects: footer.objects.clone(),
         places: footer.objects.iter().enumerate().map(|(i, o)| (o.id, i)).collect(),
         last_place: None,
@@ -84,12 +85,20 @@ pub(crate) async fn build(
     };
     let next_node = builder.give_ids(footer.next_node)?;
     let stored = store_chunks(pending, version, ahead, &mut builder.sink).await?;
-    builder.enliven(&stored)?;
-    for (path, staged) in &pending.nodes {
-        match staged {
-            Staged::Gone => builder.remove(path).await?,
-            Staged::Node(s) if builder.put_new(path, s, &stored) => {}
-            Staged::Node(s) => builder.put(path, s, &stored).await?,
+    if pending.nodes.len() >= MANY && pending.nodes.values().all(|s| new_single(s).is_some()) {
+        builder.put_all_new(&stored)?;
+    } else {
+        builder.enliven(&stored)?;
+        for (path, staged) in &pending.nodes {
+            match (staged, new_single(staged)) {
+                (Staged::Gone, _) => builder.remove(path).await?,
+                (_, Some((s, schema))) => {
+                    builder.put_new(path, s, schema, &stored);
+                    let id = builder.id(s.node.id);
+                    builder.rows.attributes.put_new(pending, s.node.id, id);
+                }
+                (Staged::Node(s), None) => builder.put(path, s, &stored).await?,
+            }
         }
     }
     // Rows have what they need of it, and rows of a million arrays need the memory.
@@ -97,17 +106,30 @@ pub(crate) async fn build(
     builder.finish(message, write_id, next_node).await
 }
 
+/// Fewer nodes are put down in less time than another thread takes to begin.
+const MANY: usize = 1024;
+
+/// A new array of one chunk whose path nothing had, so that it needs no look at the version below: what most of many arrays are.
+fn new_single(staged: &Staged) -> Option<(&StagedNode, &ArraySchema)> {
+    let Staged::Node(s) = staged else { return None };
+    let Schema::Array(schema) = &*s.node.schema else { return None };
+    let is_new = s.origin.is_none() && s.checked && !s.hides;
+    (is_new && schema.chunk_shape.is_none()).then_some((&**s, schema))
+}
+
 impl<'a> Builder<'a> {
     /// Gives ids to new nodes in the order of their paths, so that neighbours have neighbouring ids.
     fn give_ids(&mut self, mut next: u64) -> Result<u64> {
+        let mut ids = ById::default();
         for staged in self.pending.nodes.values() {
             if let Staged::Node(s) = staged
                 && s.node.id & NEW_NODE != 0
             {
-                self.ids.insert(s.node.id, next);
+                ids.insert(s.node.id, next);
                 next = next.saturating_add(1);
             }
         }
+        self.ids = Arc::new(ids);
         match next & NEW_NODE {
             0 => Ok(next),
             _ => Err(Error::invalid("the file has had 2^63 nodes; no more are possible")),
@@ -253,25 +275,36 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// As [`put`](Self::put) for a new array of one chunk whose path nothing had, which needs no look at the version below: what most of many arrays
-    /// are. Returns whether it is one.
-    fn put_new(&mut self, path: &'a str, staged: &'a StagedNode, stored: &Stored<'a>) -> bool {
-        let Schema::Array(schema) = &*staged.node.schema else { return false };
-        let is_new = staged.origin.is_none() && staged.checked && !staged.hides;
-        if !is_new || schema.chunk_shape.is_some() {
-            return false;
-        }
+    /// As [`put`](Self::put), of [such an array](new_single), its attributes aside.
+    fn put_new(&mut self, path: &'a str, staged: &'a StagedNode, schema: &ArraySchema, stored: &Stored<'a>) {
         let id = self.id(staged.node.id);
         self.count(&staged.node, 1);
         let inline = self.put_single(id, stored.of(&staged.node, schema).next());
-        let pending: &'a Pending = self.pending;
-        for (name, value) in pending.attributes.get(&staged.node.id).into_iter().flat_map(SmallMap::iter) {
-            if value.is_some() {
-                self.rows.put_attribute(name, id, value.as_deref());
-            }
-        }
         self.rows.put_node(path, self.number, Some((id, staged, inline)));
-        true
+    }
+
+    /// All nodes, each of which is [such an array](new_single): their attributes are gathered beside them.
+    fn put_all_new(&mut self, stored: &Stored<'a>) -> Result<()> {
+        let (pending, ids) = (self.pending, self.ids.clone());
+        let nodes = || {
+            self.enliven(stored)?;
+            for (path, staged) in &pending.nodes {
+                if let Some((s, schema)) = new_single(staged) {
+                    self.put_new(path, s, schema, stored);
+                }
+            }
+            Ok(())
+        };
+        let attributes = || {
+            let mut columns = Columns::default();
+            for id in pending.nodes.values().filter_map(|s| Some(new_single(s)?.0.node.id)) {
+                columns.put_new(pending, id, ids.get(&id).copied().unwrap_or(id));
+            }
+            columns
+        };
+        let (done, attributes) = both(nodes, attributes);
+        self.rows.attributes = attributes;
+        done
     }
 
     /// The chunk of a new array that has no more than one, and its statistics.

@@ -49,7 +49,7 @@ pub(crate) struct Attempt {
     pub(crate) write_id: Id,
     /// What it would commit, and the ids that it gave to new nodes.
     pub(crate) pending: Arc<Pending>,
-    pub(crate) ids: ById<u64>,
+    pub(crate) ids: Arc<ById<u64>>,
     /// Chunks that stand in the rows of its nodes, by the nodes' ids.
     pub(crate) inline: ById<Inline>,
 }

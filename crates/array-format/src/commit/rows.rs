@@ -17,7 +17,8 @@ use array_format_core::value::Value;
 
 use crate::index::build::{BuildRow, Plan, STATISTICS_BYTES, attribute_bytes, node_bytes};
 use crate::write::by_id::ById;
-use crate::write::pending::{Placed, StagedNode};
+use crate::write::pending::{Pending, Placed, StagedNode};
+use crate::write::small_map::SmallMap;
 
 /// A chunk in the row of its node.
 #[derive(Debug, Clone)]
@@ -65,7 +66,7 @@ type Column<'a> = Vec<(u64, Option<&'a Value>)>;
 #[derive(Default)]
 pub(super) struct Rows<'a> {
     nodes: Vec<PlannedNode<'a>>,
-    attributes: Columns<'a>,
+    pub(super) attributes: Columns<'a>,
     statistics: Vec<(u64, Known)>,
     pub(super) chunks: Vec<ChunkRow>,
     pub(super) chunk_statistics: Vec<StatisticsRow>,
@@ -73,7 +74,7 @@ pub(super) struct Rows<'a> {
 
 /// Attributes by name.
 #[derive(Default)]
-struct Columns<'a> {
+pub(super) struct Columns<'a> {
     all: Vec<(String, Column<'a>)>,
     places: BTreeMap<String, usize>,
     /// Where the next name is looked for first: nodes that follow each other mostly have the same ones.
@@ -97,6 +98,15 @@ impl<'a> Columns<'a> {
         self.next = place + 1;
         if let Some((_, column)) = self.all.get_mut(place) {
             column.push((node, value));
+        }
+    }
+
+    /// Puts all attributes of a new node, which has another id as long as it is pending.
+    pub(super) fn put_new(&mut self, pending: &'a Pending, pending_id: u64, node: u64) {
+        for (name, value) in pending.attributes.get(&pending_id).into_iter().flat_map(SmallMap::iter) {
+            if value.is_some() {
+                self.put(name, node, value.as_deref());
+            }
         }
     }
 }

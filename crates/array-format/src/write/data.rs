@@ -61,9 +61,11 @@ impl ArrayFile {
         if view.is_empty() || size_of::<T>().saturating_mul(view.len()) > SMALL_BYTES {
             return false;
         }
-        let Some(_gate) = self.inner.gate.try_read() else { return false };
         let most = self.inner.config.pending_bytes;
         let mut state = self.inner.state.lock();
+        if self.inner.gate.is_held_alone() {
+            return false;
+        }
         let State { pending, encoding, .. } = &mut *state;
         let Some(Staged::Node(s)) = pending.nodes.get(name) else { return false };
         let Schema::Array(schema) = &*s.node.schema else { return false };

@@ -349,13 +349,18 @@ impl Pending {
 
     /// Whether data is to be written ahead, of which `most` bytes may wait in memory, and so many are being encoded.
     pub(crate) fn should_spill(&self, most: u64, encoding: u64) -> bool {
-        self.bytes > most || self.bytes.saturating_sub(encoding) > most / 2
+        self.bytes > most || self.bytes.saturating_sub(encoding) > unencoded(most)
     }
 
     /// Bytes of elements that wait in memory for a commit.
     pub(crate) fn data_bytes(&self) -> u64 {
         self.bytes
     }
+}
+
+/// How many bytes wait as they are, where pending data may take `most`; of more, some is encoded while the caller goes on.
+pub(crate) fn unencoded(most: u64) -> u64 {
+    most / 4
 }
 
 /// The chunks of an array, without a grid where there is one chunk.

@@ -33,6 +33,14 @@ pub(crate) fn free<T: Send + 'static>(value: T) {
     spawn(move || drop(value));
 }
 
+/// Does both at once, while the caller waits.
+pub(crate) fn both<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+    match &*POOL {
+        Some(pool) => pool.join(a, b),
+        None => (a(), b()),
+    }
+}
+
 /// `f` of every item, on all threads where there is more than one item, while the caller waits.
 pub(crate) fn on_threads<T: Sync, O: Send>(
     items: &[T],

@@ -19,7 +19,7 @@ use super::coords::Coords;
 use super::encode::{BATCH_BYTES, BATCHES_AHEAD, Pipeline};
 use super::flats::Flat;
 use super::pack::{ChunkJob, JobData};
-use super::pending::{Cells, Pending, Staged, StagedChunk};
+use super::pending::{Cells, Pending, Staged, StagedChunk, unencoded};
 use super::sink::LayerSink;
 use super::small_map::SmallMap;
 use crate::commit::blocks::Codecs;
@@ -205,7 +205,7 @@ impl ArrayFile {
         }
         let mut spill = self.inner.spill.lock().await;
         loop {
-            while spill.pipeline.len() < BATCHES_AHEAD && self.encode_more(&mut spill, most / 2)? {}
+            while spill.pipeline.len() < BATCHES_AHEAD && self.encode_more(&mut spill, unencoded(most))? {}
             if self.inner.state.lock().pending.data_bytes() <= most || spill.pipeline.len() == 0 {
                 return Ok(());
             }

@@ -237,10 +237,10 @@ impl ArrayFile {
 
     /// Sets an attribute of a node that is pending, if that can be done without waiting; else gives the value back.
     fn set_staged(&self, node: &str, name: &str, value: Value) -> Option<Value> {
-        let Some(_gate) = self.inner.gate.try_write().filter(|_| !self.inner.read_only) else {
-            return Some(value);
-        };
         let mut state = self.inner.state.lock();
+        if self.inner.gate.is_held() || self.inner.read_only {
+            return Some(value);
+        }
         match state.pending.nodes.get(node) {
             Some(Staged::Node(s)) if s.checked => {}
             _ => return Some(value),
