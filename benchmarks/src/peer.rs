@@ -64,6 +64,21 @@ pub trait Peer: Sync {
     fn updates(&self, _dir: &Path, _commits: usize) -> Result<Box<dyn Updates>> {
         bail!("not possible with {}", self.name())
     }
+
+    /// Opens what they left, as far as that is needed to read from it.
+    fn open_updates(&self, _dir: &Path) -> Result<()> {
+        bail!("not possible with {}", self.name())
+    }
+
+    /// The sum of all elements, opening included.
+    fn sum_updates(&self, _dir: &Path, _commits: usize) -> Result<f64> {
+        bail!("not possible with {}", self.name())
+    }
+
+    /// Merges what the commits left.
+    fn compact_updates(&self, _dir: &Path) -> Result<()> {
+        bail!("not possible with {}", self.name())
+    }
 }
 
 /// A volume that is open for reading.
@@ -132,12 +147,4 @@ pub trait OpenProfiles {
 pub trait Updates {
     /// Writes chunk `i`, whose 10,000 elements are `value` + their number, and commits.
     fn commit(&mut self, i: u64, value: f32) -> Result<()>;
-
-    /// The sum of all elements, read by a handle that was opened for it.
-    fn reopen_and_sum(&self) -> Result<f64>;
-
-    /// Merges what the commits left, if the peer can.
-    fn compact(&mut self) -> Result<()> {
-        bail!("not possible")
-    }
 }

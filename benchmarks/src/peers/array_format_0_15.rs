@@ -154,6 +154,15 @@ impl Peer for ArrayFormat0_15 {
         sync(dir, std::slice::from_ref(&name))?;
         Ok(Box::new(Updating { file, name, dir: dir.to_owned(), count: 0 }))
     }
+
+    fn open_updates(&self, dir: &Path) -> Result<()> {
+        open(dir, &last_version(dir)?).map(drop)
+    }
+
+    fn sum_updates(&self, dir: &Path, _commits: usize) -> Result<f64> {
+        let file = open(dir, &last_version(dir)?)?;
+        Ok(sum(&flat(runtime().block_on(file.read_array(ARRAY, vec![], vec![]))?)))
+    }
 }
 
 struct Open {
@@ -237,6 +246,13 @@ impl OpenProfiles for OpenP {
 }
 
 /// Changes a file as its documentation says: what is kept is copied into another one.
+/// The file that the last commit wrote: those before it were removed.
+fn last_version(dir: &Path) -> Result<String> {
+    let names = fs::read_dir(dir)?.map(|e| Ok(e?.file_name().to_string_lossy().into_owned()));
+    let names: Vec<String> = names.collect::<Result<_>>()?;
+    names.into_iter().find(|name| name.ends_with(".af")).context("no file")
+}
+
 struct Updating {
     file: ArrayFile,
     name: String,
@@ -257,10 +273,5 @@ impl Updates for Updating {
         // It leaves syncing to the operating system, but the commits that are compared are those that are on disk.
         sync(&self.dir, std::slice::from_ref(&self.name))?;
         Ok(fs::remove_file(self.dir.join(before))?)
-    }
-
-    fn reopen_and_sum(&self) -> Result<f64> {
-        let file = open(&self.dir, &self.name)?;
-        Ok(sum(&flat(runtime().block_on(file.read_array(ARRAY, vec![], vec![]))?)))
     }
 }

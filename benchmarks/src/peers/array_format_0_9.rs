@@ -150,6 +150,21 @@ impl Peer for ArrayFormat0_9 {
         runtime().block_on(file.flush())?;
         Ok(Box::new(Updating { file, dir: dir.to_owned() }))
     }
+
+    fn open_updates(&self, dir: &Path) -> Result<()> {
+        open(dir).map(drop)
+    }
+
+    fn sum_updates(&self, dir: &Path, _commits: usize) -> Result<f64> {
+        let file = open(dir)?;
+        Ok(sum(&flat(runtime().block_on(file.read_array(ARRAY, vec![], vec![]))?)))
+    }
+
+    fn compact_updates(&self, dir: &Path) -> Result<()> {
+        let mut file = open(dir)?;
+        runtime().block_on(file.compact())?;
+        Ok(sync(dir, &[FILE.into(), "data.stats".into()])?)
+    }
 }
 
 struct Open {
@@ -244,15 +259,5 @@ impl Updates for Updating {
         // It leaves syncing to the operating system, but the commits that are compared are those that are on disk.
         let layer = format!("data.{}.af", self.file.num_layers() - 1);
         Ok(sync(&self.dir, &[layer, "data.stats".into()])?)
-    }
-
-    fn reopen_and_sum(&self) -> Result<f64> {
-        let file = open(&self.dir)?;
-        Ok(sum(&flat(runtime().block_on(file.read_array(ARRAY, vec![], vec![]))?)))
-    }
-
-    fn compact(&mut self) -> Result<()> {
-        runtime().block_on(self.file.compact())?;
-        Ok(sync(&self.dir, &[FILE.into(), "data.stats".into()])?)
     }
 }

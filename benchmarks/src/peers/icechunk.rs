@@ -74,7 +74,26 @@ impl Peer for Icechunk {
             session.write().await.commit("array").execute().await?;
             anyhow::Ok(repository)
         })?;
-        Ok(Box::new(Updating { repository, dir: dir.to_owned(), commits }))
+        Ok(Box::new(Updating { repository, dir: dir.to_owned() }))
+    }
+
+    fn open_updates(&self, dir: &Path) -> Result<()> {
+        runtime().block_on(open(dir)).map(drop)
+    }
+
+    fn sum_updates(&self, dir: &Path, commits: usize) -> Result<f64> {
+        runtime().block_on(async {
+            let store = Store::from_session(Arc::new(RwLock::new(open(dir).await?))).await;
+            let sums = (0..commits).map(|i| {
+                let store = &store;
+                async move {
+                    let stored = store.get(&format!("c/{i}/0"), &ByteRange::ALL).await?;
+                    anyhow::Ok(sum(&from_bytes(&zstd::bulk::decompress(&stored, 40_000)?)))
+                }
+            });
+            let sums: Vec<f64> = stream::iter(sums).buffered(tasks()).try_collect().await?;
+            anyhow::Ok(sums.into_iter().sum())
+        })
     }
 }
 
@@ -99,7 +118,6 @@ fn metadata(commits: usize) -> Vec<u8> {
 struct Updating {
     repository: Repository,
     dir: PathBuf,
-    commits: usize,
 }
 
 impl Updates for Updating {
@@ -115,20 +133,5 @@ impl Updates for Updating {
         // It leaves syncing to the operating system, but the commits that are compared are those that are on disk. A commit
         // is several files in several folders: one call for all of them.
         Ok(rustix::fs::syncfs(File::open(&self.dir)?)?)
-    }
-
-    fn reopen_and_sum(&self) -> Result<f64> {
-        runtime().block_on(async {
-            let store = Store::from_session(Arc::new(RwLock::new(open(&self.dir).await?))).await;
-            let sums = (0..self.commits).map(|i| {
-                let store = &store;
-                async move {
-                    let stored = store.get(&format!("c/{i}/0"), &ByteRange::ALL).await?;
-                    anyhow::Ok(sum(&from_bytes(&zstd::bulk::decompress(&stored, 40_000)?)))
-                }
-            });
-            let sums: Vec<f64> = stream::iter(sums).buffered(tasks()).try_collect().await?;
-            anyhow::Ok(sums.into_iter().sum())
-        })
     }
 }

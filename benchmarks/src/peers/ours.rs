@@ -1,6 +1,6 @@
 //! array-format as it is in this repository.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -163,12 +163,28 @@ impl Peer for Ours {
 
     fn updates(&self, dir: &Path, commits: usize) -> Result<Box<dyn Updates>> {
         self.check_apart()?;
-        let path = dir.join(FILE);
-        let mut file = wait(ArrayFile::create_path(&path, FileConfig::default()))?;
+        let mut file = wait(ArrayFile::create_path(dir.join(FILE), FileConfig::default()))?;
         let shape = vec![commits as u64 * 100, 100];
         file.define_array::<f32>(ARRAY, names(2), shape, Some(vec![100, 100]), None)?;
         wait(file.flush())?;
-        Ok(Box::new(Updating { file, path }))
+        Ok(Box::new(Updating { file }))
+    }
+
+    fn open_updates(&self, dir: &Path) -> Result<()> {
+        wait(ArrayFile::open_path(dir.join(FILE), FileConfig::default()))?;
+        Ok(())
+    }
+
+    fn sum_updates(&self, dir: &Path, _commits: usize) -> Result<f64> {
+        let file = wait(ArrayFile::open_path(dir.join(FILE), FileConfig::default()))?;
+        let all = wait(file.read_array::<f32>(ARRAY, vec![], vec![]))?;
+        Ok(all.iter().map(|v| f64::from(*v)).sum())
+    }
+
+    fn compact_updates(&self, dir: &Path) -> Result<()> {
+        let mut file = wait(ArrayFile::open_path(dir.join(FILE), FileConfig::default()))?;
+        wait(file.compact())?;
+        Ok(())
     }
 }
 
@@ -287,7 +303,6 @@ impl Catalogue for Many {
 
 struct Updating {
     file: ArrayFile,
-    path: PathBuf,
 }
 
 impl Updates for Updating {
@@ -296,17 +311,6 @@ impl Updates for Updating {
             ArrayD::from_shape_vec(IxDyn(&[100, 100]), (0..10_000).map(|k| value + k as f32).collect())?;
         wait(self.file.write_array(ARRAY, vec![i * 100, 0], chunk.view()))?;
         wait(self.file.flush())?;
-        Ok(())
-    }
-
-    fn reopen_and_sum(&self) -> Result<f64> {
-        let file = wait(ArrayFile::open_path(&self.path, FileConfig::default()))?;
-        let all = wait(file.read_array::<f32>(ARRAY, vec![], vec![]))?;
-        Ok(all.iter().map(|v| f64::from(*v)).sum())
-    }
-
-    fn compact(&mut self) -> Result<()> {
-        wait(self.file.compact())?;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! SQLite: arrays as blobs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use rusqlite::{Connection, OpenFlags, params};
@@ -75,12 +75,32 @@ impl Peer for Sqlite {
     }
 
     fn updates(&self, dir: &Path, _commits: usize) -> Result<Box<dyn Updates>> {
-        let path = dir.join(FILE);
-        let db = Connection::open(&path)?;
+        let db = Connection::open(dir.join(FILE))?;
         // Large pages for large blobs; with a write-ahead log a commit is one append and one sync.
         db.execute_batch("PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
         db.execute_batch("CREATE TABLE chunk (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL)")?;
-        Ok(Box::new(Updating { db, path }))
+        Ok(Box::new(Updating { db }))
+    }
+
+    fn open_updates(&self, dir: &Path) -> Result<()> {
+        // It looks into the file when it is asked.
+        Ok(open(&dir.join(FILE))?.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?)
+    }
+
+    fn sum_updates(&self, dir: &Path, _commits: usize) -> Result<f64> {
+        let db = open(&dir.join(FILE))?;
+        let mut read = db.prepare("SELECT bytes FROM chunk ORDER BY id")?;
+        let mut rows = read.query([])?;
+        let mut total = 0.0;
+        while let Some(row) = rows.next()? {
+            total += sum(&from_bytes(row.get_ref(0)?.as_blob()?));
+        }
+        Ok(total)
+    }
+
+    fn compact_updates(&self, dir: &Path) -> Result<()> {
+        let db = Connection::open(dir.join(FILE))?;
+        Ok(db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
     }
 }
 
@@ -118,7 +138,6 @@ impl OpenProfiles for OpenP {
 
 struct Updating {
     db: Connection,
-    path: PathBuf,
 }
 
 impl Updates for Updating {
@@ -126,20 +145,5 @@ impl Updates for Updating {
         let mut insert = self.db.prepare_cached("INSERT OR REPLACE INTO chunk VALUES (?, ?)")?;
         insert.execute(params![i, to_bytes(&chunk(value))])?;
         Ok(())
-    }
-
-    fn reopen_and_sum(&self) -> Result<f64> {
-        let db = open(&self.path)?;
-        let mut read = db.prepare("SELECT bytes FROM chunk ORDER BY id")?;
-        let mut rows = read.query([])?;
-        let mut total = 0.0;
-        while let Some(row) = rows.next()? {
-            total += sum(&from_bytes(row.get_ref(0)?.as_blob()?));
-        }
-        Ok(total)
-    }
-
-    fn compact(&mut self) -> Result<()> {
-        Ok(self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
     }
 }

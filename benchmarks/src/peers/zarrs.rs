@@ -1,6 +1,6 @@
 //! Zarr 3 by the crate zarrs: a file a chunk, or a file a shard of chunks.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
@@ -106,7 +106,19 @@ impl Peer for Zarrs {
         builder.bytes_to_bytes_codecs(codecs(Compression::Default)?);
         let array = builder.build(file_store(dir)?, ROOT)?;
         array.store_metadata()?;
-        Ok(Box::new(Updating { array, dir: dir.to_owned() }))
+        Ok(Box::new(Updating { array }))
+    }
+
+    fn open_updates(&self, dir: &Path) -> Result<()> {
+        Array::open(file_store(dir)?, ROOT)?;
+        Ok(())
+    }
+
+    fn sum_updates(&self, dir: &Path, _commits: usize) -> Result<f64> {
+        let array = Array::open(file_store(dir)?, ROOT)?;
+        let all: Vec<f32> = array.retrieve_array_subset(&array.subset_all())?;
+        ensure!(all.len() as u64 == array.shape().iter().product::<u64>(), "{} elements", all.len());
+        Ok(sum(&all))
     }
 }
 
@@ -168,18 +180,10 @@ impl<S: ReadableStorageTraits + 'static> OpenVolume for Open<S> {
 
 struct Updating {
     array: Array<FilesystemStore>,
-    dir: PathBuf,
 }
 
 impl Updates for Updating {
     fn commit(&mut self, i: u64, value: f32) -> Result<()> {
         Ok(self.array.store_chunk(&[i, 0], chunk(value))?)
-    }
-
-    fn reopen_and_sum(&self) -> Result<f64> {
-        let array = Array::open(file_store(&self.dir)?, ROOT)?;
-        let all: Vec<f32> = array.retrieve_array_subset(&array.subset_all())?;
-        ensure!(all.len() as u64 == array.shape().iter().product::<u64>(), "{} elements", all.len());
-        Ok(sum(&all))
     }
 }

@@ -10,6 +10,8 @@ mod backends;
 mod codecs;
 #[path = "features/layouts.rs"]
 mod layouts;
+#[path = "features/many.rs"]
+mod many;
 #[path = "features/space.rs"]
 mod space;
 #[path = "features/threads.rs"]
