@@ -9,7 +9,7 @@ use array_format::blocking::wait;
 use array_format::storage::{FinishMode, InMemoryStorage, Storage, StoreOptions};
 use array_format::{
     ArrayDefinition, ArrayFile, DType, FileConfig, Lz4Codec, NoCompression, ObjectId, Scalar, Snapshot,
-    Statistics, Value, ZstdCodec,
+    Value, ZstdCodec,
 };
 use array_format_testkit::CountingStorage;
 use ndarray::{ArrayD, ArrayView, IxDyn};
@@ -242,12 +242,8 @@ impl OpenProfiles for OpenP {
     }
 
     fn sum_of_maxima(&self) -> Result<f64> {
-        let statistics = wait(self.snapshot.statistics_column())?;
-        let maximum = |s: &Statistics| match s.max() {
-            Some(Value::Scalar(v)) => v.get::<f32>().map_or(0.0, f64::from),
-            _ => 0.0,
-        };
-        Ok(statistics.iter().map(|(_, s)| maximum(&s)).sum())
+        let bounds = wait(self.snapshot.statistics_column())?.bounds::<f32>();
+        Ok(bounds.iter().map(|(_, _, max)| f64::from(*max)).sum())
     }
 }
 

@@ -50,8 +50,8 @@ pub use compaction::CompactOptions;
 pub use config::FileConfig;
 pub use detached::Receipt;
 pub use element::{
-    ArrayElement, DurationMs, DurationNs, DurationS, DurationUs, List, TimestampMs, TimestampNs, TimestampS,
-    TimestampUs,
+    ArrayElement, DurationMs, DurationNs, DurationS, DurationUs, List, ScalarElement, TimestampMs,
+    TimestampNs, TimestampS, TimestampUs,
 };
 pub use file::{ArrayFile, Counters};
 pub use footer::{Cause, Footer};

@@ -257,6 +257,26 @@ impl Columns {
         true
     }
 
+    /// Row, minimum and maximum of the rows whose bounds are of type `T`.
+    fn bounds_of<T: ScalarElement>(&self, take: &mut dyn FnMut(usize, T, T)) {
+        let size = T::SCALAR.size_bytes();
+        let known = BOUNDS | TOMBSTONE;
+        for (row, flags) in self.flags.iter().enumerate() {
+            if flags & known != BOUNDS {
+                continue;
+            }
+            let m = self.nth(row).0;
+            let (bounds, i) = self.place.get(m).map_or((0, m), |(t, i)| (usize::from(*t), *i as usize));
+            if let Some(Bounds::Scalar { item, min, max }) = self.bounds.get(bounds)
+                && *item == T::SCALAR
+                && let Some(min) = min.get(i * size..(i + 1) * size)
+                && let Some(max) = max.get(i * size..(i + 1) * size)
+            {
+                take(row, T::from_le(min), T::from_le(max));
+            }
+        }
+    }
+
     fn get(&self, row: usize) -> Option<Statistics> {
         let (flags, (m, k)) = (self.flags.get(row)?, self.nth(row));
         if flags & TOMBSTONE != 0 {
@@ -331,6 +351,11 @@ impl StatisticsPage {
     /// The rows that may hold a value from `min` to `max`, as [`Statistics::may_contain`] says; tombstones do not.
     pub fn rows_where(&self, min: Option<&Value>, max: Option<&Value>, mut take: impl FnMut(usize)) {
         self.columns.rows_where(min, max, &mut take);
+    }
+
+    /// Row, minimum and maximum of the rows whose bounds are of type `T`; tombstones have none.
+    pub fn bounds_of<T: ScalarElement>(&self, mut take: impl FnMut(usize, T, T)) {
+        self.columns.bounds_of(&mut take);
     }
 
     /// Bytes in memory, about.

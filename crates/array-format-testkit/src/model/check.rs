@@ -2,8 +2,9 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
-use array_format::{Counts, Snapshot, Statistics, Value};
+use array_format::{ArrayStatistics, Counts, ScalarElement, Snapshot, Statistics, StatisticsColumn, Value};
 
 use super::{Item, ModelArray, ModelState, indices};
 
@@ -86,6 +87,9 @@ pub async fn check_snapshot(found: &Snapshot, model: &ModelState, what: &str) {
         let may = statistics.iter().filter(|s| s.statistics.may_contain(min, max)).map(|s| &s.name);
         assert!(names.iter().eq(may), "statistics column, {what}: {names:?}");
     }
+    check_bounds::<i32>(found, &column, &statistics, what).await;
+    check_bounds::<f64>(found, &column, &statistics, what).await;
+    check_bounds::<bool>(found, &column, &statistics, what).await;
     let arrays = model.arrays();
     let names: Vec<&String> = arrays.iter().chain(arrays.first()).collect();
     // They are not all of one type as a rule.
@@ -94,6 +98,26 @@ pub async fn check_snapshot(found: &Snapshot, model: &ModelState, what: &str) {
         let alone = futures::future::try_join_all(alone).await.expect(what);
         assert_eq!(whole, alone, "many at once, {what}");
     }
+}
+
+async fn check_bounds<T: ScalarElement + Debug>(
+    found: &Snapshot,
+    column: &StatisticsColumn,
+    statistics: &[ArrayStatistics],
+    what: &str,
+) {
+    let (ids, bounds): (Vec<u64>, Vec<(T, T)>) =
+        column.bounds::<T>().into_iter().map(|(id, min, max)| (id, (min, max))).unzip();
+    let names = found.names(&ids).await.expect(what);
+    let mut have: Vec<_> = names.into_iter().map(|n| n.expect("bounds of nothing")).zip(bounds).collect();
+    have.sort_by(|a, b| a.0.cmp(&b.0));
+    let known = statistics.iter().filter_map(|s| match &s.statistics.bounds {
+        Some((Value::Scalar(min), Value::Scalar(max))) => {
+            Some((s.name.clone(), (min.get::<T>()?, max.get::<T>()?)))
+        }
+        _ => None,
+    });
+    assert_eq!(have, known.collect::<Vec<_>>(), "bounds, {what}");
 }
 
 async fn check_array(found: &Snapshot, path: &str, array: &ModelArray, what: &str) {
