@@ -182,15 +182,17 @@ impl Version {
 
     /// Pages: neighbours in one request, several requests in flight, decoded on all cores.
     pub(crate) async fn pages<P: Page>(&self, table: Table, refs: &[PageRef]) -> Result<Vec<Arc<P>>> {
-        let pages = self.pages_with(table, refs, |_: &P, _| ()).await?;
+        let pages = self.pages_with(table, refs, false, |_: &P, _| ()).await?;
         Ok(pages.into_iter().map(|(page, ())| page).collect())
     }
 
-    /// The same, each with what `f` makes of it and its number in `refs`, where it was decoded.
+    /// The same, each with what `f` makes of it and its number in `refs`, on the thread that decoded it. `is_much`: that is worth the help
+    /// of other cores if all pages are in the cache.
     pub(crate) async fn pages_with<P: Page, R: Send>(
         &self,
         table: Table,
         refs: &[PageRef],
+        is_much: bool,
         f: impl Fn(&P, usize) -> R + Sync + Send,
     ) -> Result<Vec<(Arc<P>, R)>> {
         let mut jobs: Vec<(usize, Key, Source<P>)> = Vec::with_capacity(refs.len());
@@ -203,6 +205,7 @@ impl Version {
             }
             jobs.push((i, key, page.map_or_else(|| Source::Stored(Bytes::new()), Source::Decoded)));
         }
+        let is_little = missing.len() < 2 && !is_much;
         if let [i] = missing[..] {
             // One page: concurrent readers of it wait for each other.
             jobs[i].2 = Source::Decoded(self.page(table, &refs[i]).await?);
@@ -214,7 +217,7 @@ impl Version {
                 jobs[i].2 = Source::Stored(stored);
             }
         }
-        parallel(&jobs, |(i, key, source)| {
+        let run = |(i, key, source): &(usize, Key, Source<P>)| {
             let page = match source {
                 Source::Decoded(page) => page.clone(),
                 Source::Stored(stored) => {
@@ -225,7 +228,8 @@ impl Version {
             };
             let made = f(&page, *i);
             Ok((page, made))
-        })
+        };
+        if is_little { jobs.iter().map(run).collect() } else { parallel(&jobs, run) }
     }
 
     pub(crate) fn in_file(&self, e: Error) -> Error {

@@ -20,6 +20,9 @@ const MAX_LEVELS: u8 = 8;
 /// Pages that are loaded at once for many paths.
 const WINDOW: usize = 64;
 
+/// More paths than this are looked up on all cores.
+const MANY_PATHS: usize = 1024;
+
 /// Where rows are.
 pub(crate) struct Places {
     pub(crate) pages: Vec<Arc<NodesPage>>,
@@ -144,7 +147,8 @@ impl Version {
                 let rows = |page: &NodesPage, n: usize| {
                     rows_of(page, members.get(n).copied().unwrap_or_default(), paths)
                 };
-                let found = self.pages_with(Table::Nodes, &refs, rows).await?;
+                let is_much = members.iter().map(|which| which.len()).sum::<usize>() > MANY_PATHS;
+                let found = self.pages_with(Table::Nodes, &refs, is_much, rows).await?;
                 for (which, (page, rows)) in members.iter().zip(found) {
                     for (i, row) in which.iter().zip(rows) {
                         all.places[*i] = row.map(|row| (all.pages.len(), row));

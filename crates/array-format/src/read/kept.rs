@@ -33,7 +33,7 @@ impl Kept {
         if bytes <= KEPT_BYTES {
             return Ok(Self::Parts);
         }
-        let (mut seen, mut kept) = (HashSet::new(), HashSet::new());
+        let (mut seen, mut kept) = (HashSet::with_capacity(in_part.len()), HashSet::new());
         for block in in_part {
             // Used at two places, it would be decoded twice otherwise.
             if !seen.insert(block.id) || version.config.cache.wanted_again(&version.block_key(block)?) {

@@ -118,11 +118,23 @@ struct Part<'p> {
     shapes: Vec<IxDyn>,
     /// Where their blocks are.
     objects: Vec<ObjectId>,
+    /// How many of them lie in one block each time, and whether they are all of it, in its order.
+    groups: Vec<(usize, bool)>,
 }
 
 impl Part<'_> {
     fn elements(&self) -> usize {
         self.ends.last().copied().unwrap_or(0)
+    }
+
+    /// Arrays that lie in one block, and whether they are all of it, in its order.
+    fn groups(&self) -> impl Iterator<Item = (&[Single<'_>], bool)> {
+        let mut rest = &self.singles[..];
+        self.groups.iter().map_while(move |(count, is_whole)| {
+            let (group, others) = rest.split_at_checked(*count)?;
+            rest = others;
+            Some((group, *is_whole))
+        })
     }
 }
 
@@ -135,7 +147,7 @@ impl Version {
     ) -> Result<Option<Part<'p>>> {
         let n = places.len();
         let (singles, ends, shapes) = (Vec::with_capacity(n), Vec::with_capacity(n), Vec::with_capacity(n));
-        let mut part = Part { singles, ends, shapes, objects: Vec::new() };
+        let mut part = Part { singles, ends, shapes, objects: Vec::new(), groups: Vec::new() };
         let mut end = 0usize;
         for place in places {
             let Some((page, row)) = *place else { return Ok(None) };
@@ -159,6 +171,8 @@ impl Version {
             }
             part.singles.push(single);
         }
+        let groups = part.singles.chunk_by(|a, b| Arc::ptr_eq(a.block, b.block));
+        part.groups = groups.map(|group| (group.len(), is_whole(group))).collect();
         Ok(Some(part))
     }
 
@@ -190,12 +204,12 @@ impl Version {
         for part in &parts {
             let (own, others) = rest.split_at_mut(length_of(&part.singles));
             rest = others;
-            jobs.push((&part.singles[..], own));
+            jobs.push((part, own));
         }
-        let used = jobs.iter().flat_map(|(singles, _)| groups(singles));
-        let used = used.filter_map(|group| Some((&**group.first()?.block, is_whole(group))));
+        let groups = parts.iter().flat_map(Part::groups);
+        let used = groups.filter_map(|(group, is_whole)| Some((&**group.first()?.block, is_whole)));
         let kept = Kept::of(self, used)?;
-        let run = |(task, out): (&[Single<'_>], &mut [u8])| self.fill_ragged(&objects, &kept, task, out);
+        let run = |(part, out): (&Part<'_>, &mut [u8])| self.fill_ragged(&objects, &kept, part, out);
         match jobs.len() {
             0 | 1 => jobs.into_iter().try_for_each(run)?,
             _ => jobs.into_par_iter().with_max_len(1).try_for_each(run)?,
@@ -209,34 +223,34 @@ impl Version {
         &self,
         objects: &HashMap<ObjectId, PinnedObject>,
         kept: &Kept,
-        singles: &[Single<'_>],
+        part: &Part<'_>,
         mut out: &mut [u8],
     ) -> Result<()> {
         with_scratch(|scratch| {
-            for group in groups(singles) {
+            for (group, is_whole) in part.groups() {
                 let Some(block) = group.first().map(|s| s.block) else { continue };
                 let (own, rest) = std::mem::take(&mut out).split_at_mut(length_of(group));
                 out = rest;
                 let object = objects.get(&block.id.object);
                 let object = object.ok_or_else(|| Error::corrupt("an object was not opened"))?;
                 self.check_inside(block.id.object, block.offset..block.end())?;
-                self.fill_group(object, group, kept, scratch, own).map_err(|e| self.at_block(e, block))?;
+                self.fill_group(object, (group, is_whole), kept, scratch, own)
+                    .map_err(|e| self.at_block(e, block))?;
             }
             Ok(())
         })
     }
 
-    /// Fills `out` with arrays of one block: decoded in place where they are all of it, in its order.
+    /// Fills `out` with arrays of one block: decoded in place where they are all of it, in its order, which is the second of `group`.
     fn fill_group(
         &self,
         object: &PinnedObject,
-        group: &[Single<'_>],
+        (group, is_whole): (&[Single<'_>], bool),
         kept: &Kept,
         scratch: &mut Scratch,
         out: &mut [u8],
     ) -> Result<()> {
         let Some(block) = group.first().map(|s| s.block) else { return Ok(()) };
-        let is_whole = is_whole(group);
         if is_whole && out.len() == self.decoded_len(block)? && self.cached_block(block)?.is_none() {
             let stored = object.read_now(block.offset..block.end(), &mut scratch.stored)?;
             verify(stored, block.checksum, "a block")?;
@@ -253,11 +267,6 @@ impl Version {
             Ok(())
         })
     }
-}
-
-/// Arrays that lie in one block.
-fn groups<'s, 'p>(singles: &'s [Single<'p>]) -> impl Iterator<Item = &'s [Single<'p>]> {
-    singles.chunk_by(|a, b| Arc::ptr_eq(a.block, b.block))
 }
 
 /// Whether arrays of one block are all of it, in its order.
