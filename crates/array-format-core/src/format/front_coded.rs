@@ -30,18 +30,35 @@ pub fn put_front_coded<'a>(out: &mut Vec<u8>, values: impl Iterator<Item = &'a [
 
 /// Values of a front-coded column. What all of them begin with is there once: of the names in a page that is most of their bytes, and memory
 /// that was not used before is what reading a page costs most.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct FrontCoded {
     prefix: Vec<u8>,
-    /// Where what follows the prefix begins of each value, and where that of the last one ends.
-    starts: Numbers,
+    len: usize,
+    starts: Starts,
     bytes: Vec<u8>,
+}
+
+/// Where what follows the prefix begins of each value, and where that of the last one ends.
+#[derive(Debug, Clone)]
+enum Starts {
+    /// All are as long as this.
+    Every(usize),
+    At(Numbers),
+}
+
+impl Starts {
+    fn at(&self, i: usize) -> usize {
+        match self {
+            Self::Every(length) => i * length,
+            Self::At(starts) => starts.at(i) as usize,
+        }
+    }
 }
 
 impl FrontCoded {
     /// Number of values.
     pub fn len(&self) -> usize {
-        self.starts.len().saturating_sub(1)
+        self.len
     }
 
     /// Whether there are none.
@@ -51,8 +68,10 @@ impl FrontCoded {
 
     /// What follows the prefix in value `i`, or nothing beyond the end.
     fn rest(&self, i: usize) -> &[u8] {
-        let place = self.starts.get(i).zip(self.starts.get(i + 1));
-        place.and_then(|(from, to)| self.bytes.get(from as usize..to as usize)).unwrap_or_default()
+        if i >= self.len {
+            return &[];
+        }
+        self.bytes.get(self.starts.at(i)..self.starts.at(i + 1)).unwrap_or_default()
     }
 
     /// Value `i`; there must be one.
@@ -88,12 +107,13 @@ impl FrontCoded {
         // All at once: a page has thousands of short ones. The prefix does not end within a character unless a value is none.
         let (prefix, rest) = (std::str::from_utf8(&self.prefix), std::str::from_utf8(&self.bytes));
         prefix.is_ok()
-            && rest.is_ok_and(|rest| self.starts.iter().all(|start| rest.is_char_boundary(start as usize)))
+            && rest.is_ok_and(|rest| (0..self.len).all(|i| rest.is_char_boundary(self.starts.at(i))))
     }
 
     /// Bytes that all values take.
     pub fn heap_bytes(&self) -> usize {
-        self.prefix.len() + self.bytes.len() + self.starts.heap_bytes()
+        let starts = if let Starts::At(starts) = &self.starts { starts.heap_bytes() } else { 0 };
+        self.prefix.len() + self.bytes.len() + starts
     }
 }
 
@@ -214,11 +234,11 @@ fn unfold(lengths: &Lengths, measure: &Measure, own: &[u8]) -> Option<(FrontCode
     bytes.truncate(start);
     let starts = if is_varied {
         starts.push(start as u64);
-        Numbers::packed(&starts)
+        Starts::At(Numbers::packed(&starts))
     } else {
-        Numbers::progression(0, (measure.longest - common) as u64, n + 1)
+        Starts::Every(measure.longest - common)
     };
-    Some((FrontCoded { prefix: prefix.to_vec(), starts, bytes }, ascend))
+    Some((FrontCoded { prefix: prefix.to_vec(), len: n, starts, bytes }, ascend))
 }
 
 /// At most `common` bytes, not ending within a character of UTF-8: `own` begins with the first value.

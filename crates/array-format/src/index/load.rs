@@ -182,11 +182,26 @@ impl Version {
 
     /// Pages: neighbours in one request, several requests in flight, decoded on all cores.
     pub(crate) async fn pages<P: Page>(&self, table: Table, refs: &[PageRef]) -> Result<Vec<Arc<P>>> {
+        if let Some(pages) = self.cached_pages(refs)? {
+            return Ok(pages);
+        }
         let pages = self.pages_with(table, refs, false, |_: &P, _| ()).await?;
         Ok(pages.into_iter().map(|(page, ())| page).collect())
     }
 
-    /// The same, each with what `f` makes of it and its number in `refs`, on the thread that decoded it. `is_much`: that is worth the help
+    /// Pages, if the cache has all of them.
+    fn cached_pages<P: Page>(&self, refs: &[PageRef]) -> Result<Option<Vec<Arc<P>>>> {
+        let mut pages = Vec::with_capacity(refs.len());
+        for r in refs {
+            match self.config.cache.get(&self.page_key(r)?).and_then(P::from_cached) {
+                Some(page) => pages.push(page),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(pages))
+    }
+
+    /// The same as [`pages`](Self::pages), each with what `f` makes of it and its number in `refs`, on the thread that decoded it. `is_much`: that is worth the help
     /// of other cores if all pages are in the cache.
     pub(crate) async fn pages_with<P: Page, R: Send>(
         &self,
