@@ -141,3 +141,44 @@ fn many_threads_that_read_all_layers_at_once_open_them_beside_each_other() {
     });
     assert_eq!(file.counters().decoded_blocks, 4 * layers);
 }
+
+/// What is read by who decodes it is checked as what was fetched before was.
+#[test]
+fn a_layer_that_is_damaged_or_gone_is_told_by_whoever_decodes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("u.af");
+    let cells = 10_000u64;
+    block_on(async {
+        let mut file = ArrayFile::create_path(&path, FileConfig::new(NoCompression)).await.unwrap();
+        let (dims, shape) = (vec!["y".into(), "x".into()], vec![3, cells]);
+        file.define_array::<u64>("a", dims, shape, Some(vec![1, cells]), None).unwrap();
+        for i in 0..3 {
+            let row = ndarray::Array2::from_elem((1, cells as usize), 0xA5A5_A5A5_0000 + i);
+            file.write_array("a", vec![i, 0], row.view().into_dyn()).await.unwrap();
+            file.flush().await.unwrap();
+        }
+    });
+    let layers = folder.path().join("u.af.layers");
+    let mut names: Vec<_> = std::fs::read_dir(&layers).unwrap().map(|e| e.unwrap().path()).collect();
+    names.sort();
+    // The layer before the newest.
+    let layer = names[names.len() - 2].clone();
+    let whole = std::fs::read(&layer).unwrap();
+    let at = whole.windows(8).position(|w| w == 0xA5A5_A5A5_0001u64.to_le_bytes()).unwrap();
+    let read = |prepare: &dyn Fn()| {
+        let file = block_on(ArrayFile::open_path(&path, FileConfig::default())).unwrap();
+        prepare();
+        block_on(file.read_array::<u64>("a", vec![], vec![]))
+    };
+    assert_eq!(read(&|| {}).unwrap()[[1, 0]], 0xA5A5_A5A5_0001);
+    let mut damaged = whole.clone();
+    damaged[at + 16_000] ^= 1;
+    std::fs::write(&layer, &damaged).unwrap();
+    let e = read(&|| {}).unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::Corrupt, "{e}");
+    assert!(e.offset().is_some() && e.to_string().contains("layer 2"), "{e}");
+    std::fs::write(&layer, &whole).unwrap();
+    let e = read(&|| std::fs::remove_file(&layer).unwrap()).unwrap_err();
+    assert!(matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::SnapshotExpired), "{e}");
+    assert!(e.to_string().contains("layer 2"), "{e}");
+}

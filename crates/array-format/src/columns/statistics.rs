@@ -44,8 +44,9 @@ impl StatisticsColumn {
         self.pending.iter().cloned().chain(stored)
     }
 
-    /// Ids, minima and maxima of the arrays whose elements are `T`, in any order. Arrays without a value that is a number have none. Of a
-    /// million arrays it takes a tenth of the time that [`iter`](Self::iter) takes.
+    /// Ids, minima and maxima of the arrays whose elements are `T`, in any order, without a [`Value`] for each. Arrays that nothing was written to,
+    /// or nothing but NaN and null, have none. All values lie between the two; whether they are values themselves is told by [`iter`](Self::iter)
+    /// ([`Statistics::loose`]).
     pub fn bounds<T: ScalarElement>(&self) -> Vec<(u64, T, T)> {
         let mut all = Vec::new();
         for (id, statistics) in &self.pending {

@@ -8,8 +8,8 @@ use array_format_core::block::BlockMeta;
 
 use crate::index::Version;
 
-/// Decoded bytes of blocks used in part that a batch keeps at once. Fresh memory for a block takes as long as half of decoding it: of more blocks, only
-/// those are kept that were wanted before.
+/// Decoded bytes of blocks used in part that a batch keeps at once. Fresh memory for blocks took a fifth of a large batch: of more blocks, only those
+/// are kept that were wanted before.
 const KEPT_BYTES: u64 = 1 << 20;
 
 /// The decision for the blocks of one batch.
