@@ -1,6 +1,11 @@
 //! Handles, snapshots and futures go where they are needed.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use array_format::*;
+use array_format_testkit::CountingStorage;
+use futures::FutureExt;
 use futures::executor::block_on;
 use ndarray::{Array, ArrayD};
 
@@ -87,4 +92,36 @@ async fn every_call_can_be_spawned_on_a_runtime() {
     let storage = InMemoryStorage::default();
     send(ArrayFile::create(storage.clone(), "a.af", FileConfig::default())).await.unwrap();
     send(ArrayFile::open(storage, "a.af", FileConfig::default())).await.unwrap();
+}
+
+/// What is put down at once holds no gate, and must wait for whoever does.
+#[test]
+fn what_is_set_while_a_flush_waits_for_its_storage_belongs_to_the_next_version() {
+    block_on(async {
+        let storage = CountingStorage::new(Arc::new(InMemoryStorage::default()));
+        let storage: Arc<dyn Storage> = Arc::new(storage.with_latency(Duration::from_millis(1)));
+        let mut file = ArrayFile::create(storage, "a.af", FileConfig::default()).await.unwrap();
+        for name in ["x", "y"] {
+            file.define_array::<f32>(name, vec!["n".into()], vec![4], None, None).unwrap();
+        }
+        file.write_array("x", vec![], ramp(4).view()).await.unwrap();
+        let (mut flushed, mut setter, mut writer) = (file.clone(), file.clone(), file.clone());
+        let mut flush = Box::pin(flushed.flush());
+        assert!((&mut flush).now_or_never().is_none(), "the storage does not wait");
+        let numbers = ramp(4);
+        let mut set = Box::pin(setter.set_attribute("x", "a", 1i32));
+        let mut write = Box::pin(writer.write_array("y", vec![], numbers.view()));
+        assert!((&mut set).now_or_never().is_none() && (&mut write).now_or_never().is_none());
+        let (flushed, set, write) = futures::join!(flush, set, write);
+        flushed.unwrap();
+        set.unwrap();
+        write.unwrap();
+        file.flush().await.unwrap();
+        assert_eq!(file.attribute("x", "a").await.unwrap(), Some(1i32.into()));
+        assert_eq!(file.read_array::<f32>("y", vec![], vec![]).await.unwrap(), ramp(4));
+        let first = file.at(1).await.unwrap();
+        assert_eq!(first.attribute("x", "a").await.unwrap(), None);
+        let unwritten = first.read_array::<f32>("y", vec![], vec![]).await.unwrap();
+        assert_eq!(unwritten, ramp(4).mapv(|_| 0.0));
+    });
 }
