@@ -284,14 +284,14 @@ impl NodesPage {
             && self.key_sets.get(self.key_set.at(row) as usize).is_some_and(|k| k.iter().any(|x| x == key))
     }
 
-    /// First row whose path is not below `path`.
-    pub fn lower_bound(&self, path: &str) -> usize {
-        self.paths.lower_bound(path.as_bytes())
+    /// First row whose path is not below these bytes.
+    pub fn lower_bound(&self, path: &[u8]) -> usize {
+        self.paths.lower_bound(path)
     }
 
     /// The row of a path.
     pub fn find(&self, path: &str) -> Option<usize> {
-        let row = self.lower_bound(path);
+        let row = self.lower_bound(path.as_bytes());
         self.is_at(row, path).then_some(row)
     }
 

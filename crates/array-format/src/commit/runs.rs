@@ -95,9 +95,8 @@ impl Merge<'_> {
         let mut builder = TableBuilder::new(table);
         let keep = |r: &R| !(self.drop_tombstones && r.is_tombstone());
         for row in (0..new.len()).map(|i| new.row(i)) {
-            let key = row.key();
             while let Some(o) = next_old.take() {
-                match o.key().cmp(&key) {
+                match o.compare(&row) {
                     std::cmp::Ordering::Less => {
                         if keep(&o) {
                             builder.push(o, sink).await?;

@@ -1,5 +1,6 @@
 //! Rows of a key range in order, all runs merged; tombstones included.
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -76,6 +77,8 @@ impl KeyRange {
 pub(crate) trait Row: Sized + Send {
     type Page: Page;
     fn key(&self) -> Vec<u8>;
+    /// As the keys compare, without making them.
+    fn compare(&self, other: &Self) -> Ordering;
     /// The rows of a page in a range. A page is more than what most ranges want of it, and rows cost memory.
     fn rows(page: &Self::Page, range: &KeyRange) -> Vec<Self>;
 }
@@ -85,8 +88,12 @@ impl Row for NodeRow {
     fn key(&self) -> Vec<u8> {
         self.path.clone().into_bytes()
     }
+    fn compare(&self, other: &Self) -> Ordering {
+        self.path.cmp(&other.path)
+    }
     fn rows(page: &NodesPage, range: &KeyRange) -> Vec<Self> {
-        range.rows(page.len(), |i| page.path(i)).map(|i| page.row(i)).collect()
+        let to = range.to.as_ref().map_or(page.len(), |to| page.lower_bound(to));
+        (page.lower_bound(&range.from)..to).map(|i| page.row(i)).collect()
     }
 }
 
@@ -94,6 +101,9 @@ impl Row for ChunkRow {
     type Page = ChunksPage;
     fn key(&self) -> Vec<u8> {
         self.key()
+    }
+    fn compare(&self, other: &Self) -> Ordering {
+        (self.node, &self.coords).cmp(&(other.node, &other.coords))
     }
     fn rows(page: &ChunksPage, range: &KeyRange) -> Vec<Self> {
         keyed(&page.keys, range).map(|i| page.row(i)).collect()
@@ -105,6 +115,9 @@ impl Row for AttributeRow {
     fn key(&self) -> Vec<u8> {
         self.key()
     }
+    fn compare(&self, other: &Self) -> Ordering {
+        (&self.name, self.node).cmp(&(&other.name, other.node))
+    }
     fn rows(page: &AttributesPage, range: &KeyRange) -> Vec<Self> {
         page.rows().filter(|r| range.holds(&r.key())).collect()
     }
@@ -114,6 +127,9 @@ impl Row for StatisticsRow {
     type Page = StatisticsPage;
     fn key(&self) -> Vec<u8> {
         self.key()
+    }
+    fn compare(&self, other: &Self) -> Ordering {
+        (self.node, &self.coords).cmp(&(other.node, &other.coords))
     }
     fn rows(page: &StatisticsPage, range: &KeyRange) -> Vec<Self> {
         keyed(&page.keys, range).map(|i| page.row(i)).collect()
@@ -178,8 +194,8 @@ impl Version {
 struct RunCursor<R: Row> {
     leaves: VecDeque<PageRef>,
     loaded: VecDeque<Arc<R::Page>>,
-    /// Rows of the page in hand, with their keys.
-    rows: VecDeque<(Vec<u8>, R)>,
+    /// Rows of the page in hand.
+    rows: VecDeque<R>,
 }
 
 /// A scan under way. Holds a few pages of each run.
@@ -198,13 +214,11 @@ impl<R: Row> Scan<'_, R> {
         }
         let newest = (0..self.cursors.len())
             .filter(|i| !self.cursors[*i].rows.is_empty())
-            .min_by(|a, b| self.cursors[*a].rows[0].0.cmp(&self.cursors[*b].rows[0].0));
+            .min_by(|a, b| self.cursors[*a].rows[0].compare(&self.cursors[*b].rows[0]));
         let Some(newest) = newest else { return Ok(None) };
-        let Some((key, row)) = self.cursors[newest].rows.pop_front() else { return Ok(None) };
-        for cursor in &mut self.cursors {
-            if cursor.rows.front().is_some_and(|r| r.0 == key) {
-                cursor.rows.pop_front();
-            }
+        let Some(row) = self.cursors[newest].rows.pop_front() else { return Ok(None) };
+        for cursor in self.cursors.iter_mut().skip(newest + 1) {
+            cursor.rows.pop_front_if(|r| r.compare(&row).is_eq());
         }
         Ok(Some(row))
     }
@@ -222,7 +236,7 @@ impl<R: Row> Scan<'_, R> {
                 c.loaded = self.version.pages(self.table, &next).await?.into();
             }
             if let Some(page) = c.loaded.pop_front() {
-                c.rows = R::rows(&page, &self.range).into_iter().map(|r| (r.key(), r)).collect();
+                c.rows = R::rows(&page, &self.range).into();
             }
         }
         Ok(())
@@ -240,6 +254,27 @@ mod tests {
         assert!(KeyRange::prefix(&[255, 255]).holds(&[255, 255, 3]));
         assert!(!KeyRange::prefix(&[255, 255]).holds(&[255, 254]));
         assert!(KeyRange::all().holds(b""));
+    }
+
+    #[test]
+    fn rows_compare_as_their_keys_do() {
+        fn check<R: Row>(rows: &[R]) {
+            for (a, b) in rows.iter().flat_map(|a| rows.iter().map(move |b| (a, b))) {
+                assert_eq!(a.compare(b), a.key().cmp(&b.key()));
+            }
+        }
+        let numbers = [0, 1, 255, 256, u64::MAX];
+        let names = ["", "a", "a/b", "a b", "b", "é", "\u{1}"];
+        check(&names.map(|path| NodeRow { path: path.into(), version: 1, node: None }));
+        let coords = || numbers.iter().flat_map(|a| numbers.map(|b| vec![*a, b])).chain([vec![], vec![1]]);
+        let places = || numbers.iter().flat_map(|node| coords().map(|coords| (*node, coords)));
+        let chunk = |(node, coords)| ChunkRow { node, coords, version: 1, chunk: None };
+        check(&places().map(chunk).collect::<Vec<_>>());
+        let statistics = |(node, coords)| StatisticsRow { node, coords, version: 1, statistics: None };
+        check(&places().map(statistics).collect::<Vec<_>>());
+        let attribute =
+            |(name, node): (&str, u64)| AttributeRow { name: name.into(), node, version: 1, value: None };
+        check(&names.iter().flat_map(|n| numbers.map(|i| attribute((n, i)))).collect::<Vec<_>>());
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl Version {
         for directory in self.head.footer.runs.iter().filter_map(|r| r.directory(Table::Nodes)) {
             for leaf in self.leaves(directory, range).await?.iter().take(2) {
                 let page = self.page::<NodesPage>(Table::Nodes, leaf).await?;
-                let row = page.lower_bound(prefix);
+                let row = page.lower_bound(prefix.as_bytes());
                 if row < page.len() && page.path(row).starts_with(prefix) {
                     return Ok(true);
                 }
