@@ -46,7 +46,7 @@ impl CodecRecord {
 }
 
 /// A block, as the indexes of all layers describe it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockMeta {
     /// Which block.
     pub id: BlockId,
@@ -74,8 +74,18 @@ impl BlockMeta {
     /// not kept. Of this process only. Taken at every read from the cache, so that it has to cost little.
     pub fn fingerprint(&self) -> u32 {
         let mut hasher = FxHasher::default();
-        self.hash(&mut hasher);
+        (self, &self.codec).hash(&mut hasher);
         (hasher.finish() as u32).max(1)
+    }
+}
+
+/// Of its numbers, all at once: every read looks its blocks up in several tables, and nearly all blocks of a file have the same codec.
+impl Hash for BlockMeta {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { id, offset, stored_bytes, decoded_bytes, frame_bytes, codec, checksum } = self;
+        id.object.hash(state);
+        let codec_and_checksum = u64::from(codec.id) << 32 | u64::from(*checksum);
+        [id.number, *offset, *stored_bytes, *decoded_bytes, *frame_bytes, codec_and_checksum].hash(state);
     }
 }
 
