@@ -5,6 +5,7 @@ use std::io::Cursor;
 use std::thread::LocalKey;
 
 use ::zstd::bulk::{Compressor, Decompressor};
+use ::zstd::zstd_safe::CParameter;
 
 use super::filled;
 use crate::error::{Error, Result};
@@ -29,12 +30,24 @@ fn no_context(e: std::io::Error) -> Error {
     Error::unsupported("Zstandard cannot be set up").with_source(e)
 }
 
+/// Sets what level 3 does with sources of 128 to 256 KiB, as the frames of chunks are: by itself it looks for matches of 4 bytes there, but of
+/// 5 bytes where sources are smaller or larger. Numbers of 4 bytes then take a tenth less space, and a third longer to decode.
+fn set_up(compressor: &mut Compressor<'_>, level: i32, length: usize) -> std::io::Result<()> {
+    let is_between = level == 3 && length > 128 << 10 && length <= 256 << 10;
+    // 0: as Zstandard has it.
+    let or_none = |n| if is_between { n } else { 0 };
+    compressor.set_parameter(CParameter::MinMatch(or_none(5)))?;
+    compressor.set_parameter(CParameter::HashLog(or_none(17)))?;
+    compressor.set_parameter(CParameter::ChainLog(or_none(17)))
+}
+
 /// Appends one frame, with its content size and without a checksum of its own.
 pub(super) fn compress(level: i32, src: &[u8], dst: &mut Vec<u8>) -> Result<()> {
     let mut compressor = match take(&COMPRESSOR) {
         Some((of, compressor)) if of == level => compressor,
         _ => Compressor::new(level).map_err(no_context)?,
     };
+    set_up(&mut compressor, level, src.len()).map_err(no_context)?;
     let start = dst.len();
     dst.reserve(::zstd::compress_bound(src.len()));
     let mut tail = Cursor::new(dst);
