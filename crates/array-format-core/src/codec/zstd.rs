@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 ///
 /// Contexts are kept per thread and reused. That saves about 10 µs a block, half the time that decoding 4 KiB takes;
 /// it costs up to some MiB a thread that compressed at the highest levels.
+///
+/// At level 3, sources of 128 to 256 KiB, as the frames of large chunks are, are searched for matches of at least 5 bytes, as Zstandard does
+/// with smaller and larger ones; its own 4 make floats a tenth smaller and their decoding a third longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ZstdCodec {
     level: i8,

@@ -31,7 +31,7 @@ fn no_context(e: std::io::Error) -> Error {
 }
 
 /// Sets what level 3 does with sources of 128 to 256 KiB, as the frames of chunks are: by itself it looks for matches of 4 bytes there, but of
-/// 5 bytes where sources are smaller or larger. Numbers of 4 bytes then take a tenth less space, and a third longer to decode.
+/// 5 bytes where sources are smaller or larger. Numbers of 4 bytes then take a tenth less space, and a third longer to decode (`docs/design.md`).
 fn set_up(compressor: &mut Compressor<'_>, level: i32, length: usize) -> std::io::Result<()> {
     let is_between = level == 3 && length > 128 << 10 && length <= 256 << 10;
     // 0: as Zstandard has it.
@@ -70,4 +70,45 @@ pub(super) fn decompress(src: &[u8], dst: &mut [u8]) -> Result<()> {
     keep(&DECOMPRESSOR, decompressor);
     let made = made.map_err(|e| Error::corrupt("a Zstandard frame does not decode").with_source(e))?;
     filled("a Zstandard frame", made, dst.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn level_3_looks_for_longer_matches_in_frames_and_nowhere_else() {
+        // Few numbers in any order: matches of 4 bytes are most of what there is to be found.
+        let mut state = 1u32;
+        let mut number = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 22).wrapping_mul(0x9E37_79B1)
+        };
+        let source: Vec<u8> = (0..75_000).flat_map(|_| number().to_le_bytes()).collect();
+        let stored = |level, length: usize| {
+            let mut out = Vec::new();
+            compress(level, &source[..length], &mut out).unwrap();
+            let mut back = vec![0; length];
+            decompress(&out, &mut back).unwrap();
+            assert_eq!(back, source[..length]);
+            out
+        };
+        let (frame, own) =
+            (253 << 10, |level, length: usize| ::zstd::bulk::compress(&source[..length], level).unwrap());
+        assert!(stored(3, frame).len() > own(3, frame).len() * 11 / 10);
+        // The thread uses one context for all of them.
+        for (level, length) in [
+            (3, 0),
+            (3, 1000),
+            (3, 128 << 10),
+            (3, 290 << 10),
+            (1, frame),
+            (4, frame),
+            (3, 1000),
+            (19, frame),
+        ] {
+            assert_eq!(stored(level, length), own(level, length), "level {level}, {length} bytes");
+            stored(3, frame);
+        }
+    }
 }
