@@ -1,7 +1,6 @@
 //! Elements: straight between files and the memory of numpy, or as lists of texts and bytes.
 
 use array_format::{ArrayElement, DType, Elements, Error, ErrorKind, Result, Scalar, Values, Variable};
-use numpy::ndarray::Dimension;
 use numpy::{PyArray1, PyReadonlyArray1, PyReadwriteArray1, PyReadwriteArrayDyn};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -180,7 +179,7 @@ impl Handle {
         names: &[String],
     ) -> PyResult<Many<'py>> {
         let read = wait(py, self.file.read_ragged::<T>(names))?;
-        let shapes = read.shapes().iter().map(|s| s.slice().to_vec()).collect();
+        let shapes = (0..read.len()).filter_map(|i| read.shape(i)).map(<[usize]>::to_vec).collect();
         Ok((shapes, PyArray1::from_vec(py, read.into_values()).into_any()))
     }
 

@@ -126,6 +126,27 @@ fn a_batch_decodes_each_block_once_in_whatever_order_its_names_come() {
     });
 }
 
+/// Small blocks that lie beside each other are read together where they are decoded to where they stay.
+#[test]
+fn arrays_one_behind_the_other_take_a_request_for_many_blocks() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.af");
+        let mut file = ArrayFile::create_path(&path, FileConfig::default()).await.unwrap();
+        profiles(&mut file, 8000).await;
+        file.flush().await.unwrap();
+        let names: Vec<String> = (0..8000).map(|i| format!("profile/{i:07}/TEMP")).collect();
+        let open = ArrayFile::open_path(&path, FileConfig::default()).await.unwrap();
+        open.read_many::<f32>(&names[..1], vec![], vec![]).await.unwrap();
+        let before = open.counters();
+        open.read_ragged::<f32>(&names).await.unwrap();
+        let after = open.counters();
+        let (blocks, requests) =
+            (after.decoded_blocks - before.decoded_blocks, after.requests - before.requests);
+        assert!(blocks > 200 && requests * 4 < blocks, "{blocks} blocks in {requests} requests");
+    });
+}
+
 /// What a large batch wants little of is kept when it is wanted for the second time; what a small one wants, at once.
 #[test]
 fn a_large_batch_keeps_small_blocks_at_the_second_time_and_a_small_one_at_once() {

@@ -223,7 +223,7 @@ impl Frames<'_> {
         plan: &CopyPlan,
         target: &mut impl Sink,
     ) -> Result<()> {
-        with_scratch(|Scratch { stored: bytes, raw }| match stored {
+        with_scratch(|Scratch { stored: bytes, raw, .. }| match stored {
             Stored::Decoded(frames) => target.with(|t| self.copy(frames, plan, t)),
             Stored::Fetched(table, stretches) => {
                 self.decode(version, table, Source::Fetched(stretches), raw, plan, target)

@@ -204,7 +204,7 @@ impl Version {
         f: impl FnOnce(&[u8]) -> Result<R>,
     ) -> Result<R> {
         let range = block.offset..block.end();
-        let Scratch { stored, raw } = scratch;
+        let Scratch { stored, raw, .. } = scratch;
         let kept = match self.cached_block(block)? {
             Some(bytes) => {
                 self.objects.counting.hit();

@@ -1,6 +1,7 @@
 //! Many whole arrays one behind the other, in memory of one piece: blocks are decoded to where their values stay.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use array_format_core::address::ObjectId;
@@ -8,16 +9,16 @@ use array_format_core::checksum::{check_earned, verify};
 use array_format_core::element::ArrayElement;
 use array_format_core::format::nodes::{NodesPage, Single};
 use array_format_core::{Error, Result};
-use ndarray::{ArrayD, ArrayViewD, IxDyn};
+use ndarray::{ArrayD, ArrayViewD};
 use rayon::prelude::*;
 
 use super::kept::Kept;
 use super::many::arrays_a_task;
-use super::scratch::{Scratch, with_scratch};
-use super::single::{bytes_of, is_in_place, plain, shape_of};
+use super::scratch::with_scratch;
+use super::single::{bytes_of, is_in_place, plain};
 use super::view::View;
 use crate::index::Version;
-use crate::index::lookup::Place;
+use crate::index::lookup::{Place, Places};
 use crate::layer::object::PinnedObject;
 
 /// Arrays of any lengths, one behind the other: what CF calls a contiguous ragged array.
@@ -25,7 +26,32 @@ use crate::layer::object::PinnedObject;
 pub struct Ragged<T> {
     values: Vec<T>,
     offsets: Vec<usize>,
-    shapes: Vec<IxDyn>,
+    shapes: Shapes,
+}
+
+/// Extents of arrays, one behind the other: a shape for each would be most of what many small arrays come with.
+#[derive(Debug, Clone, PartialEq)]
+struct Shapes {
+    extents: Vec<usize>,
+    ranks: Ranks,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Ranks {
+    /// All arrays have this one.
+    Every(usize),
+    /// Where the extents of each array begin, and where those of the last one end.
+    Starts(Vec<usize>),
+}
+
+impl Shapes {
+    fn get(&self, i: usize) -> Option<&[usize]> {
+        let range = match &self.ranks {
+            Ranks::Every(rank) => i.checked_mul(*rank)?..i.checked_add(1)?.checked_mul(*rank)?,
+            Ranks::Starts(starts) => *starts.get(i)?..*starts.get(i + 1)?,
+        };
+        self.extents.get(range)
+    }
 }
 
 impl<T> Ragged<T> {
@@ -39,25 +65,25 @@ impl<T> Ragged<T> {
         &self.offsets
     }
 
-    /// Extents of each array.
-    pub fn shapes(&self) -> &[IxDyn] {
-        &self.shapes
+    /// The shape of array `i`.
+    pub fn shape(&self, i: usize) -> Option<&[usize]> {
+        self.shapes.get(i).filter(|_| i < self.len())
     }
 
     /// Number of arrays.
     pub fn len(&self) -> usize {
-        self.shapes.len()
+        self.offsets.len().saturating_sub(1)
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.shapes.is_empty()
+        self.len() == 0
     }
 
     /// Array `i`.
     pub fn get(&self, i: usize) -> Option<ArrayViewD<'_, T>> {
         let values = self.values.get(*self.offsets.get(i)?..*self.offsets.get(i + 1)?)?;
-        ArrayViewD::from_shape(self.shapes.get(i)?.clone(), values).ok()
+        ArrayViewD::from_shape(self.shape(i)?, values).ok()
     }
 
     /// The values alone.
@@ -72,17 +98,25 @@ impl<T: Clone> Ragged<T> {
         let mut values = Vec::with_capacity(arrays.iter().map(ArrayD::len).sum());
         let mut offsets = Vec::with_capacity(arrays.len() + 1);
         offsets.push(0);
+        let (mut extents, mut starts) = (Vec::with_capacity(arrays.len()), vec![0]);
         for array in arrays {
             values.extend(array.iter().cloned());
             offsets.push(values.len());
+            extents.extend(array.shape());
+            starts.push(extents.len());
         }
-        Self { values, offsets, shapes: arrays.iter().map(ndarray::ArrayBase::raw_dim).collect() }
+        let rank = arrays.first().map_or(0, ArrayD::ndim);
+        let ranks = match arrays.iter().all(|array| array.ndim() == rank) {
+            true => Ranks::Every(rank),
+            false => Ranks::Starts(starts),
+        };
+        Self { values, offsets, shapes: Shapes { extents, ranks } }
     }
 }
 
 impl View {
-    /// Arrays of one chunk each, by paths that are sorted, where all can be read without waiting. `None`: the usual way leads to them, or to the
-    /// error.
+    /// Arrays of one rank and one chunk each, by paths that are sorted, where all can be read without waiting. `None`: the usual way leads to
+    /// them, or to the error.
     pub(crate) async fn read_ragged<T: ArrayElement>(
         &self,
         names: &[impl AsRef<str>],
@@ -99,7 +133,7 @@ impl View {
         let parts: Result<Option<Vec<Part<'_>>>> = match places.places.len() <= a_task {
             true => part(&places.places).map(|part| part.map(|part| vec![part])),
             false => {
-                let parts = places.places.par_chunks(a_task).with_max_len(1).map(part);
+                let parts = cut(&places, a_task).into_par_iter().with_max_len(1).map(part);
                 parts.collect::<Result<Vec<_>>>().map(|parts| parts.into_iter().collect())
             }
         };
@@ -110,12 +144,34 @@ impl View {
     }
 }
 
+/// Places in stretches of `a_task` and more, which end where a block does: two threads would both want it otherwise.
+fn cut(places: &Places, a_task: usize) -> Vec<&[Place]> {
+    let block = |place: &Place| {
+        let (page, row) = (*place)?;
+        Some(Arc::as_ptr(places.pages.get(page)?.single(row)?.block))
+    };
+    let (mut rest, mut stretches) = (&places.places[..], Vec::new());
+    while !rest.is_empty() {
+        let least = a_task.clamp(1, rest.len());
+        let last = rest.get(least - 1).and_then(block);
+        let (_, after) = rest.split_at(least);
+        let more =
+            after.iter().take(a_task).take_while(|place| last.is_some() && block(place) == last).count();
+        let (stretch, others) = rest.split_at(least + more);
+        stretches.push(stretch);
+        rest = others;
+    }
+    stretches
+}
+
 /// Arrays that one thread reads.
 struct Part<'p> {
     singles: Vec<Single<'p>>,
     /// How many elements come before the end of each.
     ends: Vec<usize>,
-    shapes: Vec<IxDyn>,
+    rank: usize,
+    /// Of all of them, one behind the other.
+    extents: Vec<usize>,
     /// Where their blocks are.
     objects: Vec<ObjectId>,
     /// How many of them lie in one block each time, and whether they are all of it, in its order.
@@ -139,15 +195,15 @@ impl Part<'_> {
 }
 
 impl Version {
-    /// Arrays of one chunk each; `None` if one of them is something else.
+    /// Arrays of one rank and one chunk each; `None` if one of them is something else.
     fn part<'p, T: ArrayElement>(
         &self,
         pages: &'p [Arc<NodesPage>],
         places: &[Place],
     ) -> Result<Option<Part<'p>>> {
         let n = places.len();
-        let (singles, ends, shapes) = (Vec::with_capacity(n), Vec::with_capacity(n), Vec::with_capacity(n));
-        let mut part = Part { singles, ends, shapes, objects: Vec::new(), groups: Vec::new() };
+        let (singles, ends, extents) = (Vec::with_capacity(n), Vec::with_capacity(n), Vec::with_capacity(n));
+        let mut part = Part { singles, ends, rank: 0, extents, objects: Vec::new(), groups: Vec::new() };
         let mut end = 0usize;
         for place in places {
             let Some((page, row)) = *place else { return Ok(None) };
@@ -157,14 +213,18 @@ impl Version {
             let at = |e| self.at_block(e, single.block);
             let n = single.shape.elements().map_err(at)?;
             let bytes = (n as u64).saturating_mul(T::DTYPE.fixed_size_bytes().unwrap_or(0) as u64);
+            let rank = single.shape.len();
+            if part.singles.is_empty() {
+                part.rank = rank;
+            }
             // A chunk of another length is one that the usual way refuses.
-            if !single.schema.filters.is_empty() || bytes != single.length {
+            if rank != part.rank || !single.schema.filters.is_empty() || bytes != single.length {
                 return Ok(None);
             }
             check_earned(single.block.stored_bytes, single.length).map_err(at)?;
             end = end.checked_add(n).ok_or_else(too_large)?;
             part.ends.push(end);
-            part.shapes.push(shape_of(&single));
+            part.extents.extend(single.shape.iter().map(|n| n as usize));
             let id = single.block.id.object;
             if part.objects.last() != Some(&id) && !part.objects.contains(&id) {
                 part.objects.push(id);
@@ -177,6 +237,10 @@ impl Version {
     }
 
     async fn read_consecutive<T: ArrayElement>(&self, parts: Vec<Part<'_>>) -> Result<Option<Ragged<T>>> {
+        let rank = parts.first().map_or(0, |part| part.rank);
+        if parts.iter().any(|part| part.rank != rank) {
+            return Ok(None);
+        }
         let mut objects: HashMap<ObjectId, PinnedObject> = HashMap::new();
         let count = parts.iter().map(|p| p.singles.len()).sum::<usize>();
         let mut offsets = Vec::with_capacity(count + 1);
@@ -214,9 +278,9 @@ impl Version {
             0 | 1 => jobs.into_iter().try_for_each(run)?,
             _ => jobs.into_par_iter().with_max_len(1).try_for_each(run)?,
         }
-        let mut shapes = Vec::with_capacity(count);
-        parts.into_iter().for_each(|part| shapes.extend(part.shapes));
-        Ok(Some(Ragged { values, offsets, shapes }))
+        let mut extents = Vec::with_capacity(count.saturating_mul(rank));
+        parts.iter().for_each(|part| extents.extend_from_slice(&part.extents));
+        Ok(Some(Ragged { values, offsets, shapes: Shapes { extents, ranks: Ranks::Every(rank) } }))
     }
 
     fn fill_ragged(
@@ -226,47 +290,91 @@ impl Version {
         part: &Part<'_>,
         mut out: &mut [u8],
     ) -> Result<()> {
+        let groups: Vec<(&[Single<'_>], bool)> = part.groups().collect();
         with_scratch(|scratch| {
-            for (group, is_whole) in part.groups() {
+            let mut ahead = Ahead { bytes: std::mem::take(&mut scratch.ahead), ..Ahead::default() };
+            for (i, (group, is_whole)) in groups.iter().enumerate() {
                 let Some(block) = group.first().map(|s| s.block) else { continue };
                 let (own, rest) = std::mem::take(&mut out).split_at_mut(length_of(group));
                 out = rest;
                 let object = objects.get(&block.id.object);
                 let object = object.ok_or_else(|| Error::corrupt("an object was not opened"))?;
                 self.check_inside(block.id.object, block.offset..block.end())?;
-                self.fill_group(object, (group, is_whole), kept, scratch, own)
-                    .map_err(|e| self.at_block(e, block))?;
+                let is_in_place =
+                    *is_whole && own.len() == self.decoded_len(block)? && self.cached_block(block)?.is_none();
+                let mut fill = || {
+                    if !is_in_place {
+                        let keeps = kept.keeps(block, *is_whole);
+                        return self.with_block(object, block, keeps, scratch, |b| copy(group, b, own));
+                    }
+                    let neighbours = groups.get(i..).unwrap_or_default();
+                    let stored = ahead.bytes(self, object, neighbours)?;
+                    verify(stored, block.checksum, "a block")?;
+                    // Decoded where it stays.
+                    self.decompress(block, stored, own)
+                };
+                fill().map_err(|e| self.at_block(e, block))?;
             }
+            scratch.ahead = ahead.bytes;
             Ok(())
         })
     }
+}
 
-    /// Fills `out` with arrays of one block: decoded in place where they are all of it, in its order, which is the second of `group`.
-    fn fill_group(
-        &self,
-        object: &PinnedObject,
-        (group, is_whole): (&[Single<'_>], bool),
-        kept: &Kept,
-        scratch: &mut Scratch,
-        out: &mut [u8],
-    ) -> Result<()> {
-        let Some(block) = group.first().map(|s| s.block) else { return Ok(()) };
-        if is_whole && out.len() == self.decoded_len(block)? && self.cached_block(block)?.is_none() {
-            let stored = object.read_now(block.offset..block.end(), &mut scratch.stored)?;
-            verify(stored, block.checksum, "a block")?;
-            return self.decompress(block, stored, out);
+/// Most stored bytes that are read at once: what was read is decoded before it leaves the cache of the core.
+const READ_BYTES: u64 = 128 << 10;
+
+/// Blocks that lie one behind the other, read at once.
+#[derive(Default)]
+struct Ahead {
+    range: Range<u64>,
+    object: Option<ObjectId>,
+    bytes: Vec<u8>,
+}
+
+impl Ahead {
+    /// The stored bytes of the block of the first of these groups, which lies inside of its object.
+    fn bytes<'b>(
+        &'b mut self,
+        version: &Version,
+        object: &'b PinnedObject,
+        groups: &[(&[Single<'_>], bool)],
+    ) -> Result<&'b [u8]> {
+        let mut blocks = groups.iter().filter_map(|(group, _)| Some(group.first()?.block));
+        let block = blocks.next().ok_or_else(|| Error::corrupt("no block"))?;
+        let own = block.offset..block.end();
+        if let Some(bytes) = object.held(&own) {
+            return Ok(bytes);
         }
-        self.with_block(object, block, kept.keeps(block, is_whole), scratch, |decoded| {
-            let mut out = out;
-            for single in group {
-                let bytes = bytes_of(single, decoded)?;
-                let (own, rest) = std::mem::take(&mut out).split_at_mut(bytes.len());
-                own.copy_from_slice(bytes);
-                out = rest;
+        let is_there = self.object == Some(block.id.object)
+            && self.range.start <= own.start
+            && own.end <= self.range.end;
+        if !is_there {
+            let (mut range, object_bytes) = (own.clone(), version.entry(block.id.object)?.object_bytes);
+            for next in blocks {
+                let is_next = next.id.object == block.id.object && next.offset == range.end;
+                if !is_next || next.end() > object_bytes || next.end() - range.start > READ_BYTES {
+                    break;
+                }
+                range.end = next.end();
             }
-            Ok(())
-        })
+            object.read_now(range.clone(), &mut self.bytes)?;
+            (self.range, self.object) = (range, Some(block.id.object));
+        }
+        let at = |offset: u64| (offset - self.range.start) as usize;
+        self.bytes.get(at(own.start)..at(own.end)).ok_or_else(|| Error::corrupt("a block was not read"))
     }
+}
+
+/// Copies arrays from their decoded block.
+fn copy(group: &[Single<'_>], decoded: &[u8], mut out: &mut [u8]) -> Result<()> {
+    for single in group {
+        let bytes = bytes_of(single, decoded)?;
+        let (own, rest) = std::mem::take(&mut out).split_at_mut(bytes.len());
+        own.copy_from_slice(bytes);
+        out = rest;
+    }
+    Ok(())
 }
 
 /// Whether arrays of one block are all of it, in its order.

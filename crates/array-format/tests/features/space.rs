@@ -60,6 +60,39 @@ async fn check_ragged(file: &ArrayFile, names: &[String]) {
     assert_eq!(file.read_ragged::<f64>(names).await.unwrap_err().kind(), ErrorKind::InvalidArgument);
 }
 
+#[test]
+fn arrays_one_behind_the_other_have_their_shapes_whatever_their_ranks() {
+    block_on(async {
+        let shapes: [&[u64]; 5] = [&[2, 3], &[4, 1], &[], &[5], &[2, 2, 2]];
+        // All of one rank, the last one of another, and each in blocks of its own: the ways that lead there differ.
+        for of_many in [1, 2, 3, 5] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut file =
+                ArrayFile::create_path(folder.path().join("a.af"), FileConfig::default()).await.unwrap();
+            let shape = |i: usize| if i < 2990 { shapes[i % 2] } else { shapes[i % of_many] };
+            let names: Vec<String> = (0..3000).map(|i| format!("{i:04}")).collect();
+            let mut values = Vec::new();
+            for (i, name) in names.iter().enumerate() {
+                let shape: Vec<usize> = shape(i).iter().map(|n| *n as usize).collect();
+                let array = ArrayD::from_shape_fn(shape.clone(), |_| (i % 100) as f32);
+                let dims = (0..shape.len()).map(|d| format!("d{d}")).collect();
+                file.define_array::<f32>(name, dims, shape.iter().map(|n| *n as u64).collect(), None, None)
+                    .unwrap();
+                file.write_array(name, vec![], array.view()).await.unwrap();
+                values.push(array);
+            }
+            file.flush().await.unwrap();
+            let read = file.read_ragged::<f32>(&names).await.unwrap();
+            assert_eq!(read.len(), names.len());
+            for (i, array) in values.iter().enumerate() {
+                assert_eq!(read.shape(i), Some(array.shape()), "{of_many} {i}");
+                assert_eq!(read.get(i).unwrap(), array.view());
+            }
+            assert_eq!((read.shape(names.len()), read.get(names.len())), (None, None));
+        }
+    });
+}
+
 /// A compacted file of 800 KB in 100 chunks.
 async fn large(storage: &InMemoryStorage) -> (ArrayFile, ArrayD<u64>) {
     let mut file = ArrayFile::create(storage.clone(), "a.af", FileConfig::new(NoCompression)).await.unwrap();
