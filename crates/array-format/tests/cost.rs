@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use array_format::storage::StoreOptions;
@@ -31,6 +32,16 @@ async fn profiles(file: &mut ArrayFile, n: u64) {
         file.set_attribute(&name, "platform", format!("float-{}", random(i / 7) % 4000)).await.unwrap();
         file.set_attribute(&name, "quality", (random(i) >> 40) as i32 % 5).await.unwrap();
     }
+}
+
+/// The same on disk, with the path of the file and the names of its arrays.
+async fn profiles_on_disk(n: u64) -> (tempfile::TempDir, PathBuf, Vec<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.af");
+    let mut file = ArrayFile::create_path(&path, FileConfig::default()).await.unwrap();
+    profiles(&mut file, n).await;
+    file.flush().await.unwrap();
+    (folder, path, (0..n).map(|i| format!("profile/{i:07}/TEMP")).collect())
 }
 
 fn counted(store: &InMemoryStorage) -> (Arc<CountingStorage>, Arc<dyn Storage>) {
@@ -130,12 +141,7 @@ fn a_batch_decodes_each_block_once_in_whatever_order_its_names_come() {
 #[test]
 fn arrays_one_behind_the_other_take_a_request_for_many_blocks() {
     block_on(async {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("p.af");
-        let mut file = ArrayFile::create_path(&path, FileConfig::default()).await.unwrap();
-        profiles(&mut file, 8000).await;
-        file.flush().await.unwrap();
-        let names: Vec<String> = (0..8000).map(|i| format!("profile/{i:07}/TEMP")).collect();
+        let (_folder, path, names) = profiles_on_disk(8000).await;
         let open = ArrayFile::open_path(&path, FileConfig::default()).await.unwrap();
         open.read_many::<f32>(&names[..1], vec![], vec![]).await.unwrap();
         let before = open.counters();
@@ -151,13 +157,8 @@ fn arrays_one_behind_the_other_take_a_request_for_many_blocks() {
 #[test]
 fn a_large_batch_keeps_small_blocks_at_the_second_time_and_a_small_one_at_once() {
     block_on(async {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("p.af");
-        let mut file = ArrayFile::create_path(&path, FileConfig::default()).await.unwrap();
-        profiles(&mut file, 8000).await;
-        file.flush().await.unwrap();
-        let name = |i: usize| format!("profile/{i:07}/TEMP");
-        let names: Vec<String> = (0..8000).step_by(20).map(name).collect();
+        let (_folder, path, names) = profiles_on_disk(8000).await;
+        let names: Vec<String> = names.into_iter().step_by(20).collect();
         let singly = ArrayFile::open_path(&path, FileConfig::default()).await.unwrap();
         let mut expected = Vec::new();
         for name in &names {

@@ -144,7 +144,7 @@ impl Version {
                     with_scratch(|s| self.put_alone(schema, piece, chunk, stored, &plan, target, &mut s.raw));
                 put.map_err(|e| self.at_block(e, &chunk.block))
             }
-            Loaded::Later(chunk) => with_scratch(|Scratch { stored, raw, .. }| {
+            Loaded::Later(chunk) => with_scratch(|Scratch { stored, raw }| {
                 let range = chunk.block.offset..chunk.block.end();
                 self.with_bytes_now(chunk.block.id.object, range, stored, |stored| {
                     self.put_alone(schema, piece, chunk, stored, &plan, target, raw)

@@ -17,14 +17,13 @@ use parking_lot::Mutex;
 use super::fill::Target;
 use super::scratch::{Scratch, room, with_scratch};
 use super::slabs::Piece;
+use super::source::{READ_BYTES, Source, stretches};
 use crate::cache::Cached;
 use crate::index::Version;
 use crate::layer::object::PinnedObject;
 
 /// Frames that lie no further apart than this in their block are read from the disk at once.
 const GAP_BYTES: u64 = 16 << 10;
-/// And no more than this: what was read is decoded before it leaves the cache of the core.
-const READ_BYTES: u64 = 256 << 10;
 
 /// What frames are decoded from.
 pub(super) enum Stored {
@@ -121,6 +120,11 @@ impl Needed {
     pub(super) fn frames<'t>(&self, table: &'t FrameTable) -> impl Iterator<Item = &'t Frame> {
         self.numbers.iter().filter_map(|i| table.get(*i))
     }
+
+    /// Where they lie in their block.
+    pub(super) fn stored(&self, table: &FrameTable) -> impl Iterator<Item = Range<u64>> {
+        self.frames(table).map(|frame| frame.stored.clone())
+    }
 }
 
 impl Version {
@@ -133,23 +137,6 @@ impl Version {
         };
         Ok(needed.numbers.iter().map(cached).collect())
     }
-}
-
-/// Stretches of the block that hold these frames, neighbours together up to `most` bytes.
-pub(super) fn stretches<'f>(frames: impl Iterator<Item = &'f Frame>, gap: u64, most: u64) -> Vec<Range<u64>> {
-    let mut merged: Vec<Range<u64>> = Vec::new();
-    for frame in frames {
-        match merged.last_mut() {
-            Some(last)
-                if frame.stored.start <= last.end.saturating_add(gap)
-                    && frame.stored.end.saturating_sub(last.start) <= most =>
-            {
-                last.end = frame.stored.end;
-            }
-            _ => merged.push(frame.stored.clone()),
-        }
-    }
-    merged
 }
 
 /// The table of a block, from its first bytes.
@@ -166,54 +153,6 @@ pub(super) fn table(
     FrameTable::decode(schema, elements, block.frame_bytes, block.stored_bytes, table)
 }
 
-/// The stored bytes of frames.
-enum Source<'a> {
-    Fetched(&'a [(u64, Bytes)]),
-    /// On a disk: read stretch by stretch, as they are asked for.
-    Now {
-        object: &'a PinnedObject,
-        /// Of the block in its object.
-        offset: u64,
-        stretches: Vec<Range<u64>>,
-        /// The stretch that was read last, and its bytes.
-        held: Range<u64>,
-        bytes: &'a mut Vec<u8>,
-    },
-}
-
-impl Source<'_> {
-    fn is_fetched(&self) -> bool {
-        matches!(self, Self::Fetched(_))
-    }
-
-    /// Bytes of the block.
-    fn bytes(&mut self, range: &Range<u64>) -> Result<&[u8]> {
-        let absent = || Error::corrupt("a frame was not loaded");
-        let within = |held: &Range<u64>| held.start <= range.start && range.end <= held.end;
-        let (start, bytes) = match self {
-            Self::Fetched(stretches) => {
-                let holds = |(at, b): &&(u64, Bytes)| within(&(*at..at.saturating_add(b.len() as u64)));
-                let (start, bytes) = stretches.iter().find(holds).ok_or_else(absent)?;
-                (*start, &bytes[..])
-            }
-            Self::Now { object, offset, stretches, held, bytes } => {
-                let at = |o: u64| offset.saturating_add(o);
-                if let Some(bytes) = object.held(&(at(range.start)..at(range.end))) {
-                    return Ok(bytes);
-                }
-                if !within(held) {
-                    let stretch = stretches.iter().find(|s| within(s)).ok_or_else(absent)?.clone();
-                    object.read_now(at(stretch.start)..at(stretch.end), bytes)?;
-                    *held = stretch;
-                }
-                (held.start, &bytes[..])
-            }
-        };
-        let at = |o: u64| usize::try_from(o - start).ok();
-        at(range.start).zip(at(range.end)).and_then(|(from, to)| bytes.get(from..to)).ok_or_else(absent)
-    }
-}
-
 impl Frames<'_> {
     /// Decodes what the piece needs of them, and puts it in place.
     pub(super) fn put(
@@ -223,15 +162,15 @@ impl Frames<'_> {
         plan: &CopyPlan,
         target: &mut impl Sink,
     ) -> Result<()> {
-        with_scratch(|Scratch { stored: bytes, raw, .. }| match stored {
+        with_scratch(|Scratch { stored: bytes, raw }| match stored {
             Stored::Decoded(frames) => target.with(|t| self.copy(frames, plan, t)),
             Stored::Fetched(table, stretches) => {
                 self.decode(version, table, Source::Fetched(stretches), raw, plan, target)
             }
             Stored::Now(object) => {
                 let table = self.table_now(object, bytes)?;
-                let stretches = stretches(self.needed.frames(&table), GAP_BYTES, READ_BYTES);
-                let source = Source::Now { object, offset: self.block.offset, stretches, held: 0..0, bytes };
+                let stretches = stretches(self.needed.stored(&table), GAP_BYTES, READ_BYTES);
+                let source = Source::now(object, self.block.offset, stretches, bytes);
                 self.decode(version, &table, source, raw, plan, target)
             }
         })

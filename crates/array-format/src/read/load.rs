@@ -16,6 +16,7 @@ use bytes::Bytes;
 use super::fetch::Stretch;
 use super::frames::{self, Needed, Stored};
 use super::slabs::{Piece, Slab};
+use super::source::stretches;
 use super::view::ChunkSource;
 use crate::index::Version;
 use crate::layer::object::PinnedObject;
@@ -166,7 +167,7 @@ impl Version {
             let table = frames::table(schema, p.elements, b, bytes).map_err(|e| self.at_block(e, b))?;
             let mut parts = Vec::new();
             if (bytes.len() as u64) < b.stored_bytes {
-                parts = frames::stretches(needed.frames(&table), 0, u64::MAX);
+                parts = stretches(needed.stored(&table), 0, u64::MAX);
                 second.extend(parts.iter().map(|part| Stretch {
                     object: b.id.object,
                     range: b.offset + part.start..b.offset + part.end,

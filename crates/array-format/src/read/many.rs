@@ -183,42 +183,42 @@ impl Version {
         read: &mut [Option<ArrayD<T>>],
     ) -> Result<()> {
         let keeps = kept.keeps(group.block, group.is_whole());
-        self.with_block(object, group.block, keeps, scratch, |decoded| {
-            for (i, single) in &group.arrays {
-                if let Some(place) = read.get_mut(*i) {
-                    *place = elements(single, decoded)?;
+        let Scratch { stored, raw } = scratch;
+        let range = group.block.offset..group.block.end();
+        self.with_block(
+            group.block,
+            keeps,
+            raw,
+            || object.read_now(range, stored),
+            |decoded| {
+                for (i, single) in &group.arrays {
+                    if let Some(place) = read.get_mut(*i) {
+                        *place = elements(single, decoded)?;
+                    }
                 }
-            }
-            Ok(())
-        })
+                Ok(())
+            },
+        )
     }
 
-    /// `f` of the decoded bytes of an unframed block, from the cache or an object that can be read without waiting. `keeps`: they go to
-    /// the cache.
-    pub(super) fn with_block<R>(
+    /// `f` of the decoded bytes of an unframed block, from the cache or, stored, from `read`. `keeps`: they go to the cache.
+    pub(super) fn with_block<'s, R>(
         &self,
-        object: &PinnedObject,
         block: &BlockMeta,
         keeps: bool,
-        scratch: &mut Scratch,
+        raw: &mut Vec<u8>,
+        read: impl FnOnce() -> Result<&'s [u8]>,
         f: impl FnOnce(&[u8]) -> Result<R>,
     ) -> Result<R> {
-        let range = block.offset..block.end();
-        let Scratch { stored, raw, .. } = scratch;
-        let kept = match self.cached_block(block)? {
-            Some(bytes) => {
-                self.objects.counting.hit();
-                Some(bytes)
-            }
-            None if !keeps => None,
-            None => Some(self.config.cache.get_or_decode(&self.block_key(block)?, || {
-                self.decode_block(block, object.read_now(range.clone(), stored)?)
-            })?),
-        };
-        if let Some(bytes) = &kept {
-            return f(bytes);
+        if let Some(bytes) = self.cached_block(block)? {
+            self.objects.counting.hit();
+            return f(&bytes);
         }
-        f(self.decode_block_to(block, object.read_now(range, stored)?, raw)?)
+        if !keeps {
+            return f(self.decode_block_to(block, read()?, raw)?);
+        }
+        let decode = || self.decode_block(block, read()?);
+        f(&self.config.cache.get_or_decode(&self.block_key(block)?, decode)?)
     }
 
     /// Reads the others: all blocks are asked for at once.

@@ -12,6 +12,7 @@ pub(crate) mod ragged;
 mod scratch;
 mod single;
 mod slabs;
+mod source;
 mod stream;
 pub(crate) mod view;
 

@@ -1,10 +1,10 @@
 //! Many whole arrays one behind the other, in memory of one piece: blocks are decoded to where their values stay.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use array_format_core::address::ObjectId;
+use array_format_core::block::BlockMeta;
 use array_format_core::checksum::{check_earned, verify};
 use array_format_core::element::ArrayElement;
 use array_format_core::format::nodes::{NodesPage, Single};
@@ -14,8 +14,9 @@ use rayon::prelude::*;
 
 use super::kept::Kept;
 use super::many::arrays_a_task;
-use super::scratch::with_scratch;
+use super::scratch::{Scratch, with_scratch};
 use super::single::{bytes_of, is_in_place, plain};
+use super::source::{READ_BYTES, Source, stretches};
 use super::view::View;
 use crate::index::Version;
 use crate::index::lookup::{Place, Places};
@@ -290,79 +291,38 @@ impl Version {
         part: &Part<'_>,
         mut out: &mut [u8],
     ) -> Result<()> {
-        let groups: Vec<(&[Single<'_>], bool)> = part.groups().collect();
-        with_scratch(|scratch| {
-            let mut ahead = Ahead { bytes: std::mem::take(&mut scratch.ahead), ..Ahead::default() };
-            for (i, (group, is_whole)) in groups.iter().enumerate() {
-                let Some(block) = group.first().map(|s| s.block) else { continue };
-                let (own, rest) = std::mem::take(&mut out).split_at_mut(length_of(group));
-                out = rest;
-                let object = objects.get(&block.id.object);
-                let object = object.ok_or_else(|| Error::corrupt("an object was not opened"))?;
-                self.check_inside(block.id.object, block.offset..block.end())?;
-                let is_in_place =
-                    *is_whole && own.len() == self.decoded_len(block)? && self.cached_block(block)?.is_none();
-                let mut fill = || {
-                    if !is_in_place {
+        let groups: Vec<(&Arc<BlockMeta>, &[Single<'_>], bool)> = part
+            .groups()
+            .filter_map(|(group, is_whole)| Some((group.first()?.block, group, is_whole)))
+            .collect();
+        with_scratch(|Scratch { stored, raw }| {
+            for groups in groups.chunk_by(|a, b| a.0.id.object == b.0.id.object) {
+                let Some(id) = groups.first().map(|(block, ..)| block.id.object) else { continue };
+                let object = objects.get(&id).ok_or_else(|| Error::corrupt("an object was not opened"))?;
+                let range = |block: &BlockMeta| block.offset..block.end();
+                groups.iter().try_for_each(|(block, ..)| self.check_inside(id, range(block)))?;
+                let stretches = stretches(groups.iter().map(|(block, ..)| range(block)), 0, READ_BYTES);
+                let mut source = Source::now(object, 0, stretches, stored);
+                for (block, group, is_whole) in groups {
+                    let (own, rest) = std::mem::take(&mut out).split_at_mut(length_of(group));
+                    out = rest;
+                    let mut fill = || {
+                        let is_all = *is_whole && own.len() == self.decoded_len(block)?;
+                        if is_all && self.cached_block(block)?.is_none() {
+                            let stored = source.bytes(&range(block))?;
+                            verify(stored, block.checksum, "a block")?;
+                            // Decoded where it stays.
+                            return self.decompress(block, stored, own);
+                        }
                         let keeps = kept.keeps(block, *is_whole);
-                        return self.with_block(object, block, keeps, scratch, |b| copy(group, b, own));
-                    }
-                    let neighbours = groups.get(i..).unwrap_or_default();
-                    let stored = ahead.bytes(self, object, neighbours)?;
-                    verify(stored, block.checksum, "a block")?;
-                    // Decoded where it stays.
-                    self.decompress(block, stored, own)
-                };
-                fill().map_err(|e| self.at_block(e, block))?;
+                        let put = |decoded: &[u8]| copy(group, decoded, own);
+                        self.with_block(block, keeps, raw, || source.bytes(&range(block)), put)
+                    };
+                    fill().map_err(|e| self.at_block(e, block))?;
+                }
             }
-            scratch.ahead = ahead.bytes;
             Ok(())
         })
-    }
-}
-
-/// Most stored bytes that are read at once: what was read is decoded before it leaves the cache of the core.
-const READ_BYTES: u64 = 128 << 10;
-
-/// Blocks that lie one behind the other, read at once.
-#[derive(Default)]
-struct Ahead {
-    range: Range<u64>,
-    object: Option<ObjectId>,
-    bytes: Vec<u8>,
-}
-
-impl Ahead {
-    /// The stored bytes of the block of the first of these groups, which lies inside of its object.
-    fn bytes<'b>(
-        &'b mut self,
-        version: &Version,
-        object: &'b PinnedObject,
-        groups: &[(&[Single<'_>], bool)],
-    ) -> Result<&'b [u8]> {
-        let mut blocks = groups.iter().filter_map(|(group, _)| Some(group.first()?.block));
-        let block = blocks.next().ok_or_else(|| Error::corrupt("no block"))?;
-        let own = block.offset..block.end();
-        if let Some(bytes) = object.held(&own) {
-            return Ok(bytes);
-        }
-        let is_there = self.object == Some(block.id.object)
-            && self.range.start <= own.start
-            && own.end <= self.range.end;
-        if !is_there {
-            let (mut range, object_bytes) = (own.clone(), version.entry(block.id.object)?.object_bytes);
-            for next in blocks {
-                let is_next = next.id.object == block.id.object && next.offset == range.end;
-                if !is_next || next.end() > object_bytes || next.end() - range.start > READ_BYTES {
-                    break;
-                }
-                range.end = next.end();
-            }
-            object.read_now(range.clone(), &mut self.bytes)?;
-            (self.range, self.object) = (range, Some(block.id.object));
-        }
-        let at = |offset: u64| (offset - self.range.start) as usize;
-        self.bytes.get(at(own.start)..at(own.end)).ok_or_else(|| Error::corrupt("a block was not read"))
     }
 }
 

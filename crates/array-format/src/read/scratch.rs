@@ -10,8 +10,6 @@ use array_format_core::buffer::zeroed;
 pub(super) struct Scratch {
     pub(super) stored: Vec<u8>,
     pub(super) raw: Vec<u8>,
-    /// Stored bytes of blocks that are next.
-    pub(super) ahead: Vec<u8>,
 }
 
 /// A thread keeps no more than this.
@@ -24,8 +22,7 @@ thread_local! {
 pub(super) fn with_scratch<R>(f: impl FnOnce(&mut Scratch) -> R) -> R {
     let mut scratch = SCRATCH.try_with(Cell::take).ok().flatten().unwrap_or_default();
     let result = f(&mut scratch);
-    let Scratch { stored, raw, ahead } = &scratch;
-    if stored.capacity() + raw.capacity() + ahead.capacity() <= KEPT_BYTES {
+    if scratch.stored.capacity() + scratch.raw.capacity() <= KEPT_BYTES {
         // While the thread ends there is nothing to keep it for.
         let _ = SCRATCH.try_with(|cell| cell.set(Some(scratch)));
     }
