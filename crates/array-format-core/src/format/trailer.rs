@@ -12,8 +12,15 @@ pub type Id = [u8; 16];
 
 /// Lower-case hex digits of an id, as in object names and error texts.
 pub fn hex(id: &Id) -> String {
+    let mut text = String::with_capacity(2 * id.len());
+    push_hex(&mut text, id);
+    text
+}
+
+/// Appends the same.
+pub fn push_hex(text: &mut String, id: &Id) {
     let digits = id.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+    text.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)));
 }
 
 /// What an object is.

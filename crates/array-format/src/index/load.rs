@@ -102,8 +102,14 @@ impl Version {
         self.objects.get(&self.head.file_id, &entry, offset).await
     }
 
-    /// Bytes of an object where objects [are at once](crate::layer::object::Objects::reads_at_once), of one that is complete: read into `room`
-    /// unless they are in memory.
+    /// The same where objects [are at once](crate::layer::object::Objects::reads_at_once), of one that is complete: opened by whoever decodes,
+    /// so that no more are open than are kept, and one for each thread.
+    pub(crate) fn pinned_now(&self, object: ObjectId, offset: u64) -> Result<PinnedObject> {
+        let entry = self.entry(object)?;
+        self.objects.get_now(&self.head.file_id, &entry, offset).map_err(|e| e.in_layer(object))
+    }
+
+    /// Bytes of an object that is [`pinned_now`](Self::pinned_now): read into `room` unless they are in memory.
     pub(crate) fn with_bytes_now<R>(
         &self,
         object: ObjectId,
@@ -112,9 +118,12 @@ impl Version {
         f: impl FnOnce(&[u8]) -> Result<R>,
     ) -> Result<R> {
         self.check_inside(object, range.clone())?;
-        let entry = self.entry(object)?;
-        let pinned = self.objects.get_now(&self.head.file_id, &entry, range.start)?;
-        f(pinned.read_now(range, room)?)
+        f(self.pinned_now(object, range.start)?.read_now(range, room)?)
+    }
+
+    /// Sees to it that an object of this version can be read.
+    pub(crate) async fn complete(&self, object: ObjectId) -> Result<()> {
+        self.objects.complete(object, self.number()).await.map_err(|e| self.in_file(e.in_layer(object)))
     }
 
     /// Whether a range lies in the object, as the root says it is.
@@ -132,7 +141,7 @@ impl Version {
         self.check_inside(object, range.clone())?;
         let offset = range.start;
         // On the heap: opening an object is a large future, and would be moved along with those of reads that find all in the cache.
-        let bytes = match self.objects.reads_now() {
+        let bytes = match self.objects.reads_at_once() {
             true => Box::pin(self.read_stored(object, range)).await,
             false => Box::pin(self.read_far(object, range)).await,
         };

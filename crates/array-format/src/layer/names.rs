@@ -1,7 +1,7 @@
 //! Names of objects: `docs/format.md` section 2.
 
 use array_format_core::address::ObjectId;
-use array_format_core::format::trailer::{Id, hex};
+use array_format_core::format::trailer::{Id, hex, push_hex};
 
 /// The folder of a file's sidecars.
 pub(crate) fn folder(path: &str) -> String {
@@ -10,17 +10,39 @@ pub(crate) fn folder(path: &str) -> String {
 
 /// Last part of a sidecar's path.
 pub(crate) fn name(file_id: &Id, object: ObjectId) -> String {
-    let (id, number, kind) = match object {
-        ObjectId::Layer(n) => (hex(file_id), format!("{n:020}"), "layer"),
-        ObjectId::Detached(id) => (hex(file_id), hex(&id), "blocks"),
-    };
-    [&id, ".", &number, ".", kind].concat()
+    let mut name = String::with_capacity(NAME_BYTES);
+    push_name(&mut name, file_id, object);
+    name
 }
 
 /// Path of a sidecar.
 pub(crate) fn sidecar(path: &str, file_id: &Id, object: ObjectId) -> String {
-    // Not formatted: who reads a thousand layers names each of them.
-    [path, ".layers/", &name(file_id, object)].concat()
+    const FOLDER: &str = ".layers/";
+    let mut sidecar = String::with_capacity(path.len() + FOLDER.len() + NAME_BYTES);
+    sidecar.push_str(path);
+    sidecar.push_str(FOLDER);
+    push_name(&mut sidecar, file_id, object);
+    sidecar
+}
+
+/// Of the longest name: two ids in hex digits, two dots and a kind.
+const NAME_BYTES: usize = 32 + 1 + 32 + 1 + 6;
+
+// Not formatted: who reads a thousand layers names each of them.
+fn push_name(name: &mut String, file_id: &Id, object: ObjectId) {
+    push_hex(name, file_id);
+    name.push('.');
+    match object {
+        ObjectId::Layer(number) => {
+            let digits = (0..20).rev().map(|i| b'0' + (number / 10_u64.pow(i) % 10) as u8);
+            name.extend(digits.map(char::from));
+            name.push_str(".layer");
+        }
+        ObjectId::Detached(id) => {
+            push_hex(name, &id);
+            name.push_str(".blocks");
+        }
+    }
 }
 
 /// The folder of a file's marks.

@@ -126,8 +126,12 @@ pub(crate) const TAIL_BYTES: u64 = 64 << 10;
 /// Bytes that are read along with the trailer of an object on this machine, at most.
 const NEAR_TAIL_BYTES: u64 = 4 << 10;
 
-/// Most sidecars that are kept open at once; descriptors are scarce.
-const MAX_OPEN: usize = 200;
+/// Most objects of a store that are kept open at once, each with its tail.
+const MOST_OPEN: usize = 200;
+
+/// The same on this machine, where each has a descriptor. Linux makes room for more than 64 of them in a process of several threads by waiting for
+/// all processors, 10 ms and more each time that the room doubles; opening a file again takes some microseconds.
+const MOST_OPEN_NEAR: usize = 32;
 
 /// The objects of one file, opened when they are needed.
 #[derive(Debug)]
@@ -230,8 +234,9 @@ impl Objects {
 
     /// Remembers an object that was opened to find the head.
     pub(crate) fn remember(&self, write_id: Id, object: PinnedObject) {
+        let most = if self.storage.answers_at_once() { MOST_OPEN_NEAR } else { MOST_OPEN };
         let mut open = self.open.lock();
-        let other = open.keys().next().copied().filter(|_| open.len() >= MAX_OPEN);
+        let other = open.keys().next().copied().filter(|_| open.len() >= most);
         let closed = other.and_then(|other| open.remove(&other));
         open.insert(write_id, object);
         // Closing a file takes a while, and others wait for the lock.
@@ -274,14 +279,10 @@ impl Objects {
         Ok(PinnedObject::new(opened, self.counting.clone()))
     }
 
-    /// Whether objects here can be read without waiting, as far as it is known: those that are open can.
-    pub(crate) fn reads_now(&self) -> bool {
-        self.open.lock().values().next().is_some_and(PinnedObject::reads_now)
-    }
-
-    /// Whether objects here can also be opened without waiting.
+    /// Whether objects here can be opened and read without waiting, as far as it is known: those that are open can.
     pub(crate) fn reads_at_once(&self) -> bool {
-        self.storage.answers_at_once() && self.reads_now()
+        let is_read_now = || self.open.lock().values().next().is_some_and(PinnedObject::reads_now);
+        self.storage.answers_at_once() && is_read_now()
     }
 
     /// Bytes of an object that came along with opening it.

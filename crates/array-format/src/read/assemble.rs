@@ -74,7 +74,7 @@ impl View {
             }
             slabs.push(Slab { pieces, shape, target });
         }
-        if self.version.objects.reads_now() {
+        if self.version.objects.reads_at_once() {
             slabs = slabs::cut(slabs, axis, size as u64);
         }
         // On the heap: it is large, and would be moved along with the futures of reads that never come here.

@@ -31,8 +31,8 @@ pub(super) enum Stored {
     Decoded(Vec<Bytes>),
     /// In memory: stretches of the block, each with its offset in it, and the table.
     Fetched(FrameTable, Vec<(u64, Bytes)>),
-    /// On a disk, to be read by whoever decodes.
-    Now(PinnedObject),
+    /// In an object that [is at once](crate::layer::object::Objects::reads_at_once): read by whoever decodes.
+    Now,
 }
 
 /// The frames of a chunk that hold an element of a piece.
@@ -167,10 +167,11 @@ impl Frames<'_> {
             Stored::Fetched(table, stretches) => {
                 self.decode(version, table, Source::Fetched(stretches), raw, plan, target)
             }
-            Stored::Now(object) => {
-                let table = self.table_now(object, bytes)?;
+            Stored::Now => {
+                let object = version.pinned_now(self.block.id.object, self.block.offset)?;
+                let table = self.table_now(&object, bytes)?;
                 let stretches = stretches(self.needed.stored(&table), GAP_BYTES, READ_BYTES);
-                let source = Source::now(object, self.block.offset, stretches, bytes);
+                let source = Source::now(&object, self.block.offset, stretches, bytes);
                 self.decode(version, &table, source, raw, plan, target)
             }
         })

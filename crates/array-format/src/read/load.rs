@@ -1,6 +1,5 @@
 //! Bringing what slabs are decoded from.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,7 +18,6 @@ use super::slabs::{Piece, Slab};
 use super::source::stretches;
 use super::view::ChunkSource;
 use crate::index::Version;
-use crate::layer::object::PinnedObject;
 
 /// Framed blocks above this size are not fetched whole for a part of them.
 pub(super) const WHOLE_BLOCK_BYTES: u64 = 512 << 10;
@@ -59,8 +57,7 @@ impl Version {
             let is_alone = !keeps && piece.is_all_of(c) && self.cached_block(&c.block)?.is_none();
             match seen.insert(&c.block) {
                 true if is_alone && at_once => {
-                    let complete = self.objects.complete(c.block.id.object, self.number()).await;
-                    complete.map_err(|e| self.at_block(e, &c.block))?;
+                    self.complete(c.block.id.object).await?;
                     later.insert(&c.block);
                 }
                 true if is_alone => alone.push(&c.block),
@@ -106,20 +103,15 @@ impl Version {
         wanted: &[(&ChunkRef, &Piece)],
         keeps: bool,
     ) -> Result<Vec<Loaded>> {
-        let reads_now = self.objects.reads_now();
-        let mut objects: HashMap<ObjectId, Option<PinnedObject>> = HashMap::new();
+        let at_once = self.objects.reads_at_once();
+        let mut complete: HashSet<ObjectId> = HashSet::new();
         let mut plans = Vec::with_capacity(wanted.len());
         for (c, piece) in wanted {
             let id = c.block.id.object;
             self.check_inside(id, c.block.offset..c.block.end())?;
-            let now = match objects.entry(id) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(place) if !reads_now => place.insert(None),
-                Entry::Vacant(place) => {
-                    let object = self.pinned(id).await.map_err(|e| self.in_file(e))?;
-                    place.insert(Some(object).filter(PinnedObject::reads_now))
-                }
-            };
+            if at_once && complete.insert(id) {
+                self.complete(id).await?;
+            }
             let needed = Needed::of(schema, &c.block, piece, keeps);
             let needed = needed.map_err(|e| self.at_block(e, &c.block))?;
             let stored = match self.cached_frames(&c.block, &needed)? {
@@ -127,7 +119,7 @@ impl Version {
                     self.objects.counting.cache_hits.fetch_add(1, Ordering::Relaxed);
                     Some(Stored::Decoded(frames))
                 }
-                None => now.clone().map(Stored::Now),
+                None => at_once.then_some(Stored::Now),
             };
             plans.push((needed, stored));
         }

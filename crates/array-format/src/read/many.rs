@@ -107,7 +107,7 @@ impl Version {
     /// Opens the objects that arrays of these pages lie in, where there are few of them, and a storage that answers at once: then each thread can
     /// read what it decodes. What cannot be opened is found out by who needs it.
     async fn open_few(&self, pages: &[Arc<NodesPage>]) {
-        if !self.objects.reads_now() {
+        if !self.objects.reads_at_once() {
             return;
         }
         let mut few: Vec<ObjectId> = Vec::new();
@@ -129,7 +129,7 @@ impl Version {
     fn read_now<T: ArrayElement>(&self, places: &Places) -> Result<Read<T>> {
         let mut read: Read<T> = Vec::with_capacity(places.places.len());
         read.resize_with(places.places.len(), || None);
-        if !self.objects.reads_now() {
+        if !self.objects.reads_at_once() {
             return Ok(read);
         }
         let a_task = arrays_a_task(read.len());

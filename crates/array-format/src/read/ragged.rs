@@ -1,6 +1,6 @@
 //! Many whole arrays one behind the other, in memory of one piece: blocks are decoded to where their values stay.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use array_format_core::address::ObjectId;
@@ -20,7 +20,6 @@ use super::source::{READ_BYTES, Source, stretches};
 use super::view::View;
 use crate::index::Version;
 use crate::index::lookup::{Place, Places};
-use crate::layer::object::PinnedObject;
 
 /// Arrays of any lengths, one behind the other: what CF calls a contiguous ragged array.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,7 +123,7 @@ impl View {
     ) -> Result<Option<Ragged<T>>> {
         let paths: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
         let is_usual =
-            !is_in_place::<T>() || !self.pending.nodes.is_empty() || !self.version.objects.reads_now();
+            !is_in_place::<T>() || !self.pending.nodes.is_empty() || !self.version.objects.reads_at_once();
         if is_usual || !paths.is_sorted_by(|a, b| a < b) {
             return Ok(None);
         }
@@ -173,7 +172,7 @@ struct Part<'p> {
     rank: usize,
     /// Of all of them, one behind the other.
     extents: Vec<usize>,
-    /// Where their blocks are.
+    /// Where their blocks are, in their order.
     objects: Vec<ObjectId>,
     /// How many of them lie in one block each time, and whether they are all of it, in its order.
     groups: Vec<(usize, bool)>,
@@ -227,7 +226,7 @@ impl Version {
             part.ends.push(end);
             part.extents.extend(single.shape.iter().map(|n| n as usize));
             let id = single.block.id.object;
-            if part.objects.last() != Some(&id) && !part.objects.contains(&id) {
+            if part.objects.last() != Some(&id) {
                 part.objects.push(id);
             }
             part.singles.push(single);
@@ -242,7 +241,7 @@ impl Version {
         if parts.iter().any(|part| part.rank != rank) {
             return Ok(None);
         }
-        let mut objects: HashMap<ObjectId, PinnedObject> = HashMap::new();
+        let mut complete: HashSet<ObjectId> = HashSet::new();
         let count = parts.iter().map(|p| p.singles.len()).sum::<usize>();
         let mut offsets = Vec::with_capacity(count + 1);
         let mut end = 0usize;
@@ -252,12 +251,8 @@ impl Version {
             end = end.checked_add(part.elements()).ok_or_else(too_large)?;
             offsets.extend(part.ends.iter().map(|n| start + n));
             for id in &part.objects {
-                if !objects.contains_key(id) {
-                    let object = self.pinned(*id).await.map_err(|e| self.in_file(e))?;
-                    if !object.reads_now() {
-                        return Ok(None);
-                    }
-                    objects.insert(*id, object);
+                if complete.insert(*id) {
+                    self.complete(*id).await?;
                 }
             }
         }
@@ -274,7 +269,7 @@ impl Version {
         let groups = parts.iter().flat_map(Part::groups);
         let used = groups.filter_map(|(group, is_whole)| Some((&**group.first()?.block, is_whole)));
         let kept = Kept::of(self, used)?;
-        let run = |(part, out): (&Part<'_>, &mut [u8])| self.fill_ragged(&objects, &kept, part, out);
+        let run = |(part, out): (&Part<'_>, &mut [u8])| self.fill_ragged(&kept, part, out);
         match jobs.len() {
             0 | 1 => jobs.into_iter().try_for_each(run)?,
             _ => jobs.into_par_iter().with_max_len(1).try_for_each(run)?,
@@ -284,25 +279,22 @@ impl Version {
         Ok(Some(Ragged { values, offsets, shapes: Shapes { extents, ranks: Ranks::Every(rank) } }))
     }
 
-    fn fill_ragged(
-        &self,
-        objects: &HashMap<ObjectId, PinnedObject>,
-        kept: &Kept,
-        part: &Part<'_>,
-        mut out: &mut [u8],
-    ) -> Result<()> {
+    fn fill_ragged(&self, kept: &Kept, part: &Part<'_>, mut out: &mut [u8]) -> Result<()> {
         let groups: Vec<(&Arc<BlockMeta>, &[Single<'_>], bool)> = part
             .groups()
             .filter_map(|(group, is_whole)| Some((group.first()?.block, group, is_whole)))
             .collect();
         with_scratch(|Scratch { stored, raw }| {
             for groups in groups.chunk_by(|a, b| a.0.id.object == b.0.id.object) {
-                let Some(id) = groups.first().map(|(block, ..)| block.id.object) else { continue };
-                let object = objects.get(&id).ok_or_else(|| Error::corrupt("an object was not opened"))?;
+                let Some((id, first)) = groups.first().map(|(block, ..)| (block.id.object, block.offset))
+                else {
+                    continue;
+                };
+                let object = self.pinned_now(id, first).map_err(|e| self.in_file(e))?;
                 let range = |block: &BlockMeta| block.offset..block.end();
                 groups.iter().try_for_each(|(block, ..)| self.check_inside(id, range(block)))?;
                 let stretches = stretches(groups.iter().map(|(block, ..)| range(block)), 0, READ_BYTES);
-                let mut source = Source::now(object, 0, stretches, stored);
+                let mut source = Source::now(&object, 0, stretches, stored);
                 for (block, group, is_whole) in groups {
                     let (own, rest) = std::mem::take(&mut out).split_at_mut(length_of(group));
                     out = rest;

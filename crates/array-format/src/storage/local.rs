@@ -39,8 +39,8 @@ use super::{ListEntry, ObjectTag, Opened, Storage, Upload};
 /// Files in a folder of this machine.
 ///
 /// Every call does its work at once, on the calling thread: its future is complete when it is first polled, so that any
-/// executor will do and no runtime is needed. A reader keeps one descriptor open for each object; who
-/// opens a thousand layers needs a limit (`ulimit -n`) above that.
+/// executor will do and no runtime is needed. An object that is open is an open descriptor; an
+/// [`ArrayFile`](crate::ArrayFile) keeps no more than a few dozen of them, however many layers it has.
 ///
 /// Symbolic links are followed: replacing a link replaces what it points to.
 ///
@@ -112,7 +112,7 @@ impl LocalStorage {
                 "{path:?} holds a character that Windows gives another meaning"
             )));
         }
-        Ok(self.root.join(path))
+        Ok(join(&self.root, path))
     }
 
     /// Like [`locate`](Self::locate), for writing: past a symbolic link, so that renaming does not replace the link itself.
@@ -180,9 +180,17 @@ impl Storage for LocalStorage {
     }
 
     fn describe(&self, path: &str) -> String {
-        let shown = self.shown.join(path).into_os_string();
+        let shown = join(&self.shown, path).into_os_string();
         shown.into_string().unwrap_or_else(|shown| shown.to_string_lossy().into_owned())
     }
+}
+
+/// `folder.join(path)`, without growing what was made for the folder alone: it is done twice for each file that is opened.
+fn join(folder: &Path, path: &str) -> PathBuf {
+    let mut joined = PathBuf::with_capacity(folder.as_os_str().len() + 1 + path.len());
+    joined.push(folder);
+    joined.push(path);
+    joined
 }
 
 /// So many files are looked at in less time than another thread takes to begin.
