@@ -165,6 +165,12 @@ impl FileConfig {
         self.frame_bytes.unwrap_or(usual) as u64
     }
 
+    /// Chunks of fewer bytes are not cut into frames, whatever compresses them: frames have at least a quarter of what they should have, and
+    /// a chunk has at least two.
+    pub(crate) fn least_framed_bytes(&self) -> usize {
+        self.frame_bytes.unwrap_or(PCO_FRAME_BYTES.min(FRAME_BYTES)) / 2
+    }
+
     pub(crate) fn now_ms(&self) -> i64 {
         (self.clock)()
     }

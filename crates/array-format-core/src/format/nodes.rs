@@ -98,46 +98,95 @@ const ARRAY: u64 = 2;
 /// Most extents that the rows of a page may have together, unless the page has more bytes.
 pub const MAX_EXTENTS: usize = 1 << 21;
 
+/// What a row is made of, where it is not kept.
+#[derive(Debug, Clone, Copy)]
+pub struct RowRef<'a> {
+    /// The path.
+    pub path: &'a str,
+    /// The version that last changed the definition.
+    pub version: u64,
+    /// `None`: a tombstone.
+    pub node: Option<NodeRef<'a>>,
+}
+
+/// The same of a [`Node`].
+#[derive(Debug, Clone, Copy)]
+pub struct NodeRef<'a> {
+    /// As in [`Node`].
+    pub id: u64,
+    /// Its definition.
+    pub schema: &'a Arc<Schema>,
+    /// Extents, or lengths of dimensions.
+    pub shape: &'a [u64],
+    /// Names of its attributes.
+    pub keys: &'a KeySet,
+    /// The chunk of an array with one grid cell, and the version that wrote it.
+    pub chunk: Option<(&'a ChunkRef, u64)>,
+}
+
+impl<'a> From<&'a NodeRow> for RowRef<'a> {
+    fn from(row: &'a NodeRow) -> Self {
+        let node = row.node.as_ref().map(|Node { id, schema, shape, keys, chunk }| {
+            let chunk = chunk.as_ref().map(|(chunk, version)| (chunk, *version));
+            NodeRef { id: *id, schema, shape, keys, chunk }
+        });
+        Self { path: &row.path, version: row.version, node }
+    }
+}
+
+impl RowRef<'_> {
+    /// The row.
+    pub fn to_row(&self) -> NodeRow {
+        let node = self.node.map(|NodeRef { id, schema, shape, keys, chunk }| Node {
+            id,
+            schema: schema.clone(),
+            shape: shape.to_vec(),
+            keys: keys.clone(),
+            chunk: chunk.map(|(chunk, version)| (chunk.clone(), version)),
+        });
+        NodeRow { path: self.path.to_owned(), version: self.version, node }
+    }
+}
+
 /// Encodes rows that are sorted by path.
 pub fn encode(rows: &[NodeRow]) -> Vec<u8> {
+    encode_refs(&rows.iter().map(RowRef::from).collect::<Vec<_>>())
+}
+
+/// The same of rows that are not kept.
+pub fn encode_refs(rows: &[RowRef<'_>]) -> Vec<u8> {
     let mut out = begin(Table::Nodes, rows.len());
     put_front_coded(&mut out, rows.iter().map(|r| r.path.as_bytes()));
     let mut column =
-        |f: &dyn Fn(&NodeRow) -> u64| put_ints(&mut out, &rows.iter().map(f).collect::<Vec<_>>());
-    column(&|r| match r.node.as_ref().map(|n| &*n.schema) {
+        |f: &dyn Fn(&RowRef<'_>) -> u64| put_ints(&mut out, &rows.iter().map(f).collect::<Vec<_>>());
+    column(&|r| match r.node.map(|n| &**n.schema) {
         None => TOMBSTONE,
         Some(Schema::Group(_)) => GROUP,
         Some(Schema::Array(_)) => ARRAY,
     });
     column(&|r| r.version);
-    column(&|r| r.node.as_ref().map_or(0, |n| n.id));
+    column(&|r| r.node.map_or(0, |n| n.id));
     let (mut schemas, mut key_sets) = (Interner::default(), Interner::default());
     let (mut last_schema, mut last_keys) = (None, None);
-    let schema: Vec<u64> = rows
-        .iter()
-        .map(|r| r.node.as_ref().map_or(0, |n| schemas.index_after(&mut last_schema, &n.schema)))
-        .collect();
-    let key_set: Vec<u64> = rows
-        .iter()
-        .map(|r| r.node.as_ref().map_or(0, |n| key_sets.index_after(&mut last_keys, &n.keys)))
-        .collect();
-    put_ints(&mut out, &schema);
+    let schema = rows.iter().map(|r| r.node.map_or(0, |n| schemas.index_after(&mut last_schema, n.schema)));
+    put_ints(&mut out, &schema.collect::<Vec<_>>());
     put_varint(&mut out, schemas.list().len() as u64);
     for schema in schemas.list() {
         let mut record = Vec::new();
         schema.encode(&mut record);
         put_bytes(&mut out, &record);
     }
-    put_ints(&mut out, &key_set);
+    let key_set = rows.iter().map(|r| r.node.map_or(0, |n| key_sets.index_after(&mut last_keys, n.keys)));
+    put_ints(&mut out, &key_set.collect::<Vec<_>>());
     put_varint(&mut out, key_sets.list().len() as u64);
     for keys in key_sets.list() {
         put_varint(&mut out, keys.len() as u64);
         keys.iter().for_each(|k| put_bytes(&mut out, k.as_bytes()));
     }
-    let nodes = || rows.iter().filter_map(|r| r.node.as_ref());
+    let nodes = || rows.iter().filter_map(|r| r.node);
     put_ints(&mut out, &nodes().flat_map(|n| n.shape.iter().copied()).collect::<Vec<_>>());
-    put_chunk_refs(&mut out, rows.iter().map(|r| r.node.as_ref()?.chunk.as_ref().map(|c| &c.0)));
-    put_ints(&mut out, &nodes().filter_map(|n| n.chunk.as_ref().map(|c| c.1)).collect::<Vec<_>>());
+    put_chunk_refs(&mut out, rows.iter().map(|r| r.node?.chunk.map(|c| c.0)));
+    put_ints(&mut out, &nodes().filter_map(|n| n.chunk.map(|c| c.1)).collect::<Vec<_>>());
     put_extension(&mut out);
     out
 }

@@ -75,10 +75,15 @@ fn put_columns(out: &mut Vec<u8>, rows: &[StatisticsRow]) {
         let of_type = || bounds.iter().filter(move |b| bound_type(&b.0) == t);
         match Scalar::from_code(t) {
             Some(item) => {
-                let min: Vec<u8> = of_type().flat_map(|b| bound_bytes(&b.0)).copied().collect();
-                let max: Vec<u8> = of_type().flat_map(|b| bound_bytes(&b.1)).copied().collect();
-                put_fixed(out, &min, item.size_bytes());
-                put_fixed(out, &max, item.size_bytes());
+                let size = item.size_bytes();
+                let room = bounds.len() * size;
+                let (mut min, mut max) = (Vec::with_capacity(room), Vec::with_capacity(room));
+                for (least, most) in of_type() {
+                    min.extend_from_slice(bound_bytes(least));
+                    max.extend_from_slice(bound_bytes(most));
+                }
+                put_fixed(out, &min, size);
+                put_fixed(out, &max, size);
             }
             None => {
                 put_strings(out, of_type().map(|b| bound_bytes(&b.0)));

@@ -1,5 +1,6 @@
 //! From pending chunks to blocks of the layer that is written.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::write::choose;
 use crate::write::coords::Coords;
 use crate::write::encode::{BATCH_BYTES, BATCHES_AHEAD, Pipeline};
 use crate::write::mover::Mover;
-use crate::write::pack::{ChunkJob, Compress};
+use crate::write::pack::{ChunkJob, Compress, JobData};
 use crate::write::pending::{Cells, Pending, Placed, Staged, StagedChunk, grid};
 use crate::write::sink::LayerSink;
 use crate::write::small_map::SmallMap;
@@ -86,6 +87,20 @@ pub(crate) struct Codecs {
 }
 
 impl Codecs {
+    /// What is to be done with a chunk.
+    pub(crate) fn job(
+        &mut self,
+        node: u64,
+        schema: &Arc<ArraySchema>,
+        extents: Cow<'_, [u64]>,
+        data: JobData,
+        config: &FileConfig,
+    ) -> Result<ChunkJob> {
+        let matter = data.heap_bytes() >= config.least_framed_bytes();
+        let extents = if matter { extents.into_owned() } else { Vec::new() };
+        Ok(ChunkJob { node, schema: schema.clone(), codec: self.of(schema, config)?, extents, data })
+    }
+
     pub(crate) fn of(&mut self, schema: &ArraySchema, config: &FileConfig) -> Result<Compress> {
         match choose::item_of(schema, config) {
             Some(item) => Ok(Compress::Auto(item)),
@@ -132,9 +147,8 @@ pub(crate) async fn store_chunks<'a>(
                     let taken = TakenChunk::of(pending, s.node.id, coords, chunk);
                     let Some((taken, data)) = taken else { continue };
                     bytes += data.heap_bytes();
-                    let (codec, extents) = (codecs.of(schema, config)?, cells.extents(coords));
                     keys.push(taken);
-                    jobs.push(ChunkJob { node: s.node.id, schema: schema.clone(), codec, extents, data });
+                    jobs.push(codecs.job(s.node.id, schema, cells.extents(coords), data, config)?);
                 }
                 StagedChunk::Placed(p) if p.from.is_some() => copies.push((key(), p.clone())),
                 StagedChunk::Placed(p) if !layer && p.chunk.block.id.object != sink.object() => {

@@ -88,12 +88,12 @@ pub(crate) async fn build(
     if pending.nodes.len() >= MANY && pending.nodes.values().all(|s| new_single(s).is_some()) {
         builder.put_all_new(&stored)?;
     } else {
-        builder.enliven(&stored)?;
+        stored.all().try_for_each(|placed| builder.enliven(&placed.chunk))?;
         for (path, staged) in &pending.nodes {
             match (staged, new_single(staged)) {
                 (Staged::Gone, _) => builder.remove(path).await?,
                 (_, Some((s, schema))) => {
-                    builder.put_new(path, s, schema, &stored);
+                    builder.put_new(path, s, stored.of(&s.node, schema).next());
                     let id = builder.id(s.node.id);
                     builder.rows.attributes.put_new(pending, s.node.id, id);
                 }
@@ -140,22 +140,18 @@ impl<'a> Builder<'a> {
         self.ids.get(&pending).copied().unwrap_or(pending)
     }
 
-    /// Counts chunks as live. Detached layers come into the file with the first of theirs.
-    fn enliven(&mut self, stored: &Stored<'_>) -> Result<()> {
-        let version = self.view.version.clone();
-        for placed in stored.all() {
-            let chunk = &placed.chunk;
-            let id = chunk.block.id.object;
-            let is_last = self.last_place.is_some_and(|(last, _)| last == id);
-            if !is_last
-                && !self.places.contains_key(&id)
-                && let Some(layer) = version.objects.detached(id)
-            {
-                crate::detached::check_floor(&version, layer.begun)?;
-                self.add_object(layer.entry);
-            }
-            self.live(chunk, true);
+    /// Counts a chunk as live. Detached layers come into the file with the first of theirs.
+    fn enliven(&mut self, chunk: &ChunkRef) -> Result<()> {
+        let id = chunk.block.id.object;
+        let is_last = self.last_place.is_some_and(|(last, _)| last == id);
+        if !is_last
+            && !self.places.contains_key(&id)
+            && let Some(layer) = self.view.version.objects.detached(id)
+        {
+            crate::detached::check_floor(&self.view.version, layer.begun)?;
+            self.add_object(layer.entry);
         }
+        self.live(chunk, true);
         Ok(())
     }
 
@@ -276,10 +272,10 @@ impl<'a> Builder<'a> {
     }
 
     /// As [`put`](Self::put), of [such an array](new_single), its attributes aside.
-    fn put_new(&mut self, path: &'a str, staged: &'a StagedNode, schema: &ArraySchema, stored: &Stored<'a>) {
+    fn put_new(&mut self, path: &'a str, staged: &'a StagedNode, new: Option<StoredChunk<'_>>) {
         let id = self.id(staged.node.id);
         self.count(&staged.node, 1);
-        let inline = self.put_single(id, stored.of(&staged.node, schema).next());
+        let inline = self.put_single(id, new);
         self.rows.put_node(path, self.number, Some((id, staged, inline)));
     }
 
@@ -287,11 +283,13 @@ impl<'a> Builder<'a> {
     fn put_all_new(&mut self, stored: &Stored<'a>) -> Result<()> {
         let (pending, ids) = (self.pending, self.ids.clone());
         let nodes = || {
-            self.enliven(stored)?;
             for (path, staged) in &pending.nodes {
-                if let Some((s, schema)) = new_single(staged) {
-                    self.put_new(path, s, schema, stored);
+                let Some((s, schema)) = new_single(staged) else { continue };
+                let new = stored.of(&s.node, schema).next();
+                if let Some((_, placed)) = new {
+                    self.enliven(&placed.chunk)?;
                 }
+                self.put_new(path, s, new);
             }
             Ok(())
         };

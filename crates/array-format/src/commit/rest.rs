@@ -66,7 +66,8 @@ pub(crate) fn changed_since(now: &Pending, attempt: &Attempt) -> Pending {
                     s.origin = Some((*at).clone());
                     (s.redefined, s.checked) = (moved || redefined, true);
                     s.keys_below = committed.node.keys.clone();
-                    s.node.chunk = attempt.inline.get(&s.node.id).map(|c| c.chunk(attempt.version));
+                    let chunk = attempt.inline.get(&s.node.id).map(|c| c.chunk(attempt.version));
+                    s.node.chunk = chunk.map(|(chunk, version)| (chunk.clone(), version));
                 }
                 rest.nodes.insert(path.clone(), Staged::Node(s));
             }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use array_format_core::block::ChunkRef;
 use array_format_core::format::attributes::{self, AttributeRef, AttributeRow};
 use array_format_core::format::chunks::ChunkRow;
-use array_format_core::format::nodes::{Node, NodeRow};
+use array_format_core::format::nodes::{self, Node, NodeRef, NodeRow, RowRef};
 use array_format_core::format::page::Table;
 use array_format_core::format::statistics::StatisticsRow;
 use array_format_core::statistics::Statistics;
@@ -31,10 +31,10 @@ pub(crate) enum Inline {
 
 impl Inline {
     /// The chunk, and the version that wrote it, where this commit makes version `number`.
-    pub(crate) fn chunk(&self, number: u64) -> (ChunkRef, u64) {
+    pub(crate) fn chunk(&self, number: u64) -> (&ChunkRef, u64) {
         match self {
-            Self::New(placed) => (placed.chunk.clone(), number),
-            Self::Old(chunk) => (**chunk).clone(),
+            Self::New(placed) => (&placed.chunk, number),
+            Self::Old(old) => (&old.0, old.1),
         }
     }
 }
@@ -205,6 +205,15 @@ pub(super) struct Nodes<'a> {
 }
 
 impl Nodes<'_> {
+    fn get(&self, i: usize) -> RowRef<'_> {
+        let PlannedNode { path, version, node } = &self.rows[i];
+        let node = node.as_ref().map(|(id, staged, chunk)| {
+            let Node { schema, shape, keys, .. } = &staged.node;
+            NodeRef { id: *id, schema, shape, keys, chunk: chunk.as_ref().map(|c| c.chunk(self.number)) }
+        });
+        RowRef { path, version: *version, node }
+    }
+
     /// The chunks in the rows, by the nodes' ids.
     pub(super) fn into_inline(self) -> ById<Inline> {
         let mut inline = ById::default();
@@ -225,14 +234,7 @@ impl Plan for Nodes<'_> {
     }
 
     fn row(&self, i: usize) -> NodeRow {
-        let PlannedNode { path, version, node } = &self.rows[i];
-        let node = node.as_ref().map(|(id, staged, chunk)| {
-            let Node { schema, shape, keys, .. } = &staged.node;
-            let (schema, shape, keys) = (schema.clone(), shape.clone(), keys.clone());
-            let chunk = chunk.as_ref().map(|c| c.chunk(self.number));
-            Node { id: *id, schema, shape, keys, chunk }
-        });
-        NodeRow { path: (*path).to_owned(), version: *version, node }
+        self.get(i).to_row()
     }
 
     fn size(&self, i: usize) -> usize {
@@ -242,6 +244,11 @@ impl Plan for Nodes<'_> {
 
     fn is_tombstone(&self, i: usize) -> bool {
         self.rows[i].node.is_none()
+    }
+
+    // All rows have the same few definitions: threads that clone them wait for each other.
+    fn page(&self, _: Table, range: Range<usize>) -> Vec<u8> {
+        nodes::encode_refs(&range.map(|i| self.get(i)).collect::<Vec<_>>())
     }
 }
 

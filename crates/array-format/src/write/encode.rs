@@ -1,6 +1,6 @@
 //! Batches of chunks on their way through the encoders.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use array_format_core::codec::CompressionCodec;
 use array_format_core::{Error, Result};
 use futures::channel::oneshot;
 use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
 
 use super::brief::Brief;
 use super::choose;
@@ -31,7 +32,7 @@ pub(crate) const BATCHES_AHEAD: usize = 3;
 const SMALL_BATCH_BYTES: usize = 256 << 10;
 
 /// Raw bytes of shared blocks, one after the other, that are compressed as a sample of them says.
-const CHOICE_BYTES: usize = 1 << 20;
+const CHOICE_BYTES: usize = 2 << 20;
 
 /// Of which a thread encodes so many in one go.
 const PART_BYTES: usize = 128 << 10;
@@ -74,7 +75,7 @@ impl Batch {
 
     fn groups(&self) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
-        let mut open: HashMap<Filling, usize> = HashMap::new();
+        let mut open: FxHashMap<Filling, usize> = FxHashMap::default();
         for (block, plan) in self.plans.iter().enumerate() {
             let Plan::Shared(_, compress) = plan else {
                 groups.push(Group { blocks: vec![block], compress: None });

@@ -1,7 +1,6 @@
 //! From chunks to blocks: `docs/format.md` section 9.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use array_format_core::Result;
@@ -16,6 +15,7 @@ use array_format_core::framed;
 use array_format_core::schema::ArraySchema;
 use array_format_core::statistics::Statistics;
 use rayon::prelude::*;
+use rustc_hash::FxHashMap;
 
 use super::flats::HeldFlat;
 use super::sink::ReadyBlock;
@@ -36,7 +36,7 @@ pub(crate) struct ChunkJob {
     pub(crate) node: u64,
     pub(crate) schema: Arc<ArraySchema>,
     pub(crate) codec: Compress,
-    /// Extents of the chunk's box.
+    /// Extents of the chunk's box; none where the chunk [is too small](FileConfig::least_framed_bytes) for them to matter.
     pub(crate) extents: Vec<u64>,
     pub(crate) data: JobData,
 }
@@ -105,6 +105,9 @@ fn frames_of(job: &ChunkJob, config: &FileConfig) -> Option<u64> {
     let (Compress::As(codec), Some(values)) = (&job.codec, job.data.fixed()) else {
         return None;
     };
+    if values.len() < config.least_framed_bytes() {
+        return None;
+    }
     let frame = frame_bytes(&job.schema, &job.extents, config.frame_bytes_for(codec));
     (values.len() as u64 >= frame.saturating_mul(2)).then_some(frame)
 }
@@ -169,7 +172,7 @@ pub(super) enum Plan {
 pub(super) fn plan(jobs: &[ChunkJob], config: &FileConfig) -> Vec<Plan> {
     let mut blocks: Vec<Plan> = Vec::new();
     // The block that is being filled, of each way to compress, and its bytes.
-    let mut open: HashMap<Filling, (usize, usize)> = HashMap::new();
+    let mut open: FxHashMap<Filling, (usize, usize)> = FxHashMap::default();
     for (i, job) in jobs.iter().enumerate() {
         if let Some(frame) = frames_of(job, config) {
             blocks.push(Plan::Framed(i, frame));

@@ -1,5 +1,6 @@
 //! Changes that wait for a commit. Cloning shares the data.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -387,10 +388,10 @@ impl<'n> Cells<'n> {
         }
     }
 
-    pub(crate) fn extents(&self, coords: &[u64]) -> Vec<u64> {
+    pub(crate) fn extents(&self, coords: &[u64]) -> Cow<'_, [u64]> {
         match self {
-            Self::One(shape) => shape.to_vec(),
-            Self::Many(grid) => grid.extents(coords),
+            Self::One(shape) => Cow::Borrowed(shape),
+            Self::Many(grid) => Cow::Owned(grid.extents(coords)),
         }
     }
 }

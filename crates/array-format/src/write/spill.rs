@@ -97,11 +97,14 @@ pub(crate) struct Spill {
     object: Option<Arc<SpillObject>>,
     /// The last chunk that was taken: path and coordinates. The next one is the first after it, and so, as a rule, the one that waits longest.
     cursor: Option<(String, Coords)>,
+    /// How many of the batches under way may hold what comes after the cursor: those up to the last one that was taken past the end, from the
+    /// beginning on.
+    mixed: usize,
 }
 
 impl Spill {
     pub(crate) fn new(config: &Arc<FileConfig>) -> Self {
-        Self { pipeline: Pipeline::new(config), object: None, cursor: None }
+        Self { pipeline: Pipeline::new(config), object: None, cursor: None, mixed: 0 }
     }
 }
 
@@ -237,16 +240,22 @@ impl ArrayFile {
             return Ok(None);
         }
         let enough = usize::try_from(config.pending_bytes / 4).unwrap_or(usize::MAX).clamp(1, BATCH_BYTES);
-        let under_way: FxHashSet<&TakenData> = spill.pipeline.keys().map(|k| &k.data).collect();
+        let all = || -> FxHashSet<&TakenData> { spill.pipeline.keys().map(|k| &k.data).collect() };
         let (mut keys, mut jobs) = spill.pipeline.room();
         let (mut bytes, mut codecs) = (0, Codecs::default());
         let start = spill.cursor.take();
+        let mut from_the_beginning = start.is_none() && spill.pipeline.len() > 0;
+        let mut under_way = (spill.mixed > 0 || from_the_beginning).then(all);
         let from = start.as_ref().map_or(Bound::Unbounded, |(path, _)| Bound::Included(path.as_str()));
         let to = start.as_ref().map_or(Bound::Excluded(""), |(path, _)| Bound::Included(path.as_str()));
         let rest = pending.nodes.range::<str>(from, Bound::Unbounded).map(|node| (true, node));
         let again = pending.nodes.range::<str>(Bound::Unbounded, to).map(|node| (false, node));
         let mut last = start.clone();
         'nodes: for (is_rest, (path, staged)) in rest.chain(again) {
+            if !is_rest && !from_the_beginning {
+                from_the_beginning = true;
+                under_way.get_or_insert_with(all);
+            }
             let Staged::Node(s) = staged else { continue };
             let Schema::Array(schema) = &*s.node.schema else { continue };
             let Some(chunks) = pending.chunks.get(&s.node.id) else { continue };
@@ -257,13 +266,12 @@ impl ArrayFile {
             let chunks = chunks.iter_above(after).take_while(|(coords, _)| to.is_none_or(|to| *coords <= to));
             for (coords, chunk) in chunks.filter(|c| cells.contains(c.0)) {
                 let Some((taken, data)) = TakenChunk::of(pending, s.node.id, coords, chunk) else { continue };
-                if under_way.contains(&taken.data) {
+                if under_way.as_ref().is_some_and(|all| all.contains(&taken.data)) {
                     continue;
                 }
                 bytes += data.heap_bytes();
-                let (codec, extents) = (codecs.of(schema, config)?, cells.extents(coords));
                 keys.push(taken);
-                jobs.push(ChunkJob { node: s.node.id, schema: schema.clone(), codec, extents, data });
+                jobs.push(codecs.job(s.node.id, schema, cells.extents(coords), data, config)?);
                 if bytes >= enough {
                     last = Some((path.clone(), coords.clone()));
                     break 'nodes;
@@ -271,12 +279,16 @@ impl ArrayFile {
             }
         }
         spill.cursor = last;
+        if from_the_beginning {
+            spill.mixed = spill.pipeline.len() + 1;
+        }
         Ok((!jobs.is_empty()).then_some((keys, jobs)))
     }
 
     /// Writes the next batch that is encoded.
     async fn write_ahead(&self, spill: &mut Spill) -> Result<()> {
         let Some(encoded) = spill.pipeline.next().await else { return Ok(()) };
+        spill.mixed = spill.mixed.saturating_sub(1);
         self.note_encoding(spill);
         let (taken, encoded) = encoded?;
         let open = match &spill.object {
@@ -351,7 +363,7 @@ impl ArrayFile {
                 tracing::warn!(error = %e, "a detached layer could not be completed");
             }
         }
-        spill.cursor = None;
+        (spill.cursor, spill.mixed) = (None, 0);
         let ahead = std::mem::replace(&mut spill.pipeline, Pipeline::new(&self.inner.config));
         self.note_encoding(&spill);
         Ok(ahead)
@@ -367,7 +379,7 @@ impl ArrayFile {
             }
         }
         spill.pipeline = Pipeline::new(&self.inner.config);
-        spill.cursor = None;
+        (spill.cursor, spill.mixed) = (None, 0);
         self.note_encoding(&spill);
         let Some(object) = spill.object.take() else { return Ok(None) };
         let mut state = object.state.lock().await;

@@ -71,6 +71,36 @@ fn pending_data_takes_bounded_memory_and_becomes_one_object_besides_the_layer() 
 }
 
 #[test]
+fn each_array_is_stored_once_in_whatever_order_they_come() {
+    const ARRAYS: u64 = 3000;
+    const ELEMENTS: u64 = 1000;
+    let orders: [fn(u64) -> u64; 4] = [
+        |i| i,
+        |i| ARRAYS - 1 - i,
+        |i| if i < ARRAYS / 2 { 2 * i } else { 2 * (i - ARRAYS / 2) + 1 },
+        |i| i * 1_009 % ARRAYS,
+    ];
+    let name = |i: u64| format!("a{i:04}");
+    for (k, order) in orders.iter().enumerate() {
+        block_on(async {
+            let storage = storage();
+            let mut file = ArrayFile::create(&storage, NAME, config(2 << 20)).await.unwrap();
+            for i in (0..ARRAYS).map(order) {
+                file.define_array::<i64>(&name(i), vec!["n".into()], vec![ELEMENTS], None, None).unwrap();
+                file.write_array(&name(i), vec![], numbers(i, ELEMENTS).view()).await.unwrap();
+            }
+            file.flush().await.unwrap();
+            let decoded: u64 = file.footer().objects.iter().map(|o| o.decoded_bytes).sum();
+            assert_eq!(decoded, ARRAYS * ELEMENTS * 8, "order {k}");
+            for i in (0..ARRAYS).step_by(37) {
+                let read = file.read_array::<i64>(&name(i), vec![], vec![]).await.unwrap();
+                assert_eq!(read, numbers(i, ELEMENTS), "order {k}, array {i}");
+            }
+        });
+    }
+}
+
+#[test]
 fn each_chunk_is_stored_once_whatever_is_left_at_the_flush() {
     block_on(async {
         for chunks in 1..40 {
