@@ -130,7 +130,7 @@ const NEAR_TAIL_BYTES: u64 = 4 << 10;
 const MOST_OPEN: usize = 200;
 
 /// The same on this machine, where each has a descriptor. Linux makes room for more than 64 of them in a process of several threads by waiting for
-/// all processors, 10 ms and more each time that the room doubles; opening a file again takes some microseconds.
+/// all processors, about 10 ms each time that the room doubles; opening a file again takes some microseconds.
 const MOST_OPEN_NEAR: usize = 32;
 
 /// The objects of one file, opened when they are needed.
