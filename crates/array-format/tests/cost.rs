@@ -80,6 +80,39 @@ fn a_file_that_is_mapped_is_read_without_requests_once_it_is_open() {
 }
 
 #[test]
+fn a_few_layers_are_opened_once_each_however_many_threads_read_them() {
+    const LAYERS: u64 = 8;
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.af");
+        let config = || FileConfig::new(NoCompression).with_cache(DeltaCache::new(0));
+        let mut file = ArrayFile::create_path(&path, config()).await.unwrap();
+        // Of two frames, and of none.
+        let arrays = [("framed", 1 << 17), ("whole", 1 << 15)];
+        for (name, chunk) in arrays {
+            let (shape, grid) = (vec![2 * LAYERS * chunk], Some(vec![chunk]));
+            file.define_array::<f32>(name, vec!["n".into()], shape, grid, None).unwrap();
+            for i in 0..LAYERS {
+                // Two chunks a layer, which two threads want at the same time.
+                let data = Array::from_shape_fn(2 * chunk as usize, |k| random(k as u64) as f32).into_dyn();
+                file.write_array(name, vec![2 * chunk * i], data.view()).await.unwrap();
+                file.flush().await.unwrap();
+            }
+        }
+        for (name, _) in arrays {
+            for _ in 0..50 {
+                let file = ArrayFile::open_path(&path, config()).await.unwrap();
+                let before = file.counters().requests;
+                file.read_array::<f32>(name, vec![], vec![]).await.unwrap();
+                // Opening the file has opened the newest layer. Frames come after their table.
+                let (opened, reads) = if name == "framed" { (LAYERS, 3) } else { (LAYERS - 1, 1) };
+                assert_eq!(file.counters().requests - before, opened + 2 * LAYERS * reads, "{name}");
+            }
+        }
+    });
+}
+
+#[test]
 fn a_few_of_many_arrays_that_were_written_ahead_are_read_block_by_block() {
     block_on(async {
         let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,6 @@
 //! Index pages, through the cache.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -56,6 +57,9 @@ page!(ChunksPage, Chunks, |_table, bytes| ChunksPage::decode(bytes));
 page!(AttributesPage, Attributes, |_table, bytes| AttributesPage::decode(bytes));
 page!(StatisticsPage, Statistics, |table, bytes| StatisticsPage::decode(table, bytes));
 
+/// So many objects are opened before anything is read from them: all of them stay open.
+pub(crate) const FEW_OBJECTS: usize = 16;
+
 /// What a page is had from.
 enum Source<P> {
     Decoded(Arc<P>),
@@ -102,8 +106,8 @@ impl Version {
         self.objects.get(&self.head.file_id, &entry, offset).await
     }
 
-    /// The same where objects [are at once](crate::layer::object::Objects::reads_at_once), of one that is complete: opened by whoever decodes,
-    /// so that no more are open than are kept, and one for each thread.
+    /// The same where objects [are at once](crate::layer::object::Objects::reads_at_once), of one that is [prepared](Self::prepare):
+    /// opened by whoever decodes, unless it is open.
     pub(crate) fn pinned_now(&self, object: ObjectId, offset: u64) -> Result<PinnedObject> {
         let entry = self.entry(object)?;
         self.objects.get_now(&self.head.file_id, &entry, offset).map_err(|e| e.in_layer(object))
@@ -121,9 +125,24 @@ impl Version {
         f(self.pinned_now(object, range.start)?.read_now(range, room)?)
     }
 
-    /// Sees to it that an object of this version can be read.
-    pub(crate) async fn complete(&self, object: ObjectId) -> Result<()> {
-        self.objects.complete(object, self.number()).await.map_err(|e| self.in_file(e.in_layer(object)))
+    /// Sees to it that the objects of these blocks can be read by whoever decodes them. Few objects are opened, each once; of many, not all are to be
+    /// open together.
+    pub(crate) async fn prepare(&self, blocks: impl Iterator<Item = &BlockMeta> + Send) -> Result<()> {
+        // From which of their bytes on they are wanted.
+        let mut objects: BTreeMap<ObjectId, u64> = BTreeMap::new();
+        for block in blocks {
+            let first = objects.entry(block.id.object).or_insert(u64::MAX);
+            *first = block.offset.min(*first);
+        }
+        let are_few = objects.len() <= FEW_OBJECTS;
+        for (object, first) in objects {
+            let prepared = match are_few {
+                true => self.pinned_from(object, first).await.map(drop),
+                false => self.objects.complete(object, self.number()).await,
+            };
+            prepared.map_err(|e| self.in_file(e.in_layer(object)))?;
+        }
+        Ok(())
     }
 
     /// Whether a range lies in the object, as the root says it is.

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use array_format_core::address::ObjectId;
 use array_format_core::block::{BlockMeta, ChunkRef};
 use array_format_core::buffer::Elements;
 use array_format_core::framed;
@@ -57,7 +56,6 @@ impl Version {
             let is_alone = !keeps && piece.is_all_of(c) && self.cached_block(&c.block)?.is_none();
             match seen.insert(&c.block) {
                 true if is_alone && at_once => {
-                    self.complete(c.block.id.object).await?;
                     later.insert(&c.block);
                 }
                 true if is_alone => alone.push(&c.block),
@@ -65,6 +63,7 @@ impl Version {
                 false => {}
             }
         }
+        self.prepare(later.iter().map(|block| &***block)).await?;
         let stretches: Vec<Stretch> = alone.iter().map(|b| Stretch::of(b)).collect();
         let mut alone: HashMap<&Arc<BlockMeta>, Bytes> =
             alone.into_iter().zip(self.fetch(&stretches).await?).collect();
@@ -104,14 +103,9 @@ impl Version {
         keeps: bool,
     ) -> Result<Vec<Loaded>> {
         let at_once = self.objects.reads_at_once();
-        let mut complete: HashSet<ObjectId> = HashSet::new();
         let mut plans = Vec::with_capacity(wanted.len());
         for (c, piece) in wanted {
-            let id = c.block.id.object;
-            self.check_inside(id, c.block.offset..c.block.end())?;
-            if at_once && complete.insert(id) {
-                self.complete(id).await?;
-            }
+            self.check_inside(c.block.id.object, c.block.offset..c.block.end())?;
             let needed = Needed::of(schema, &c.block, piece, keeps);
             let needed = needed.map_err(|e| self.at_block(e, &c.block))?;
             let stored = match self.cached_frames(&c.block, &needed)? {
@@ -123,6 +117,8 @@ impl Version {
             };
             plans.push((needed, stored));
         }
+        let now = wanted.iter().zip(&plans).filter(|(_, (_, stored))| matches!(stored, Some(Stored::Now)));
+        self.prepare(now.map(|((c, _), _)| &*c.block)).await?;
         let later: Vec<(&BlockMeta, &Piece, &Needed)> = wanted
             .iter()
             .zip(&plans)

@@ -17,14 +17,13 @@ use super::scratch::{Scratch, with_scratch};
 use super::single::{elements, is_in_place, plain};
 use super::view::View;
 use crate::index::Version;
+use crate::index::load::FEW_OBJECTS;
 use crate::index::lookup::{Place, Places};
 use crate::layer::object::PinnedObject;
 use crate::write::pack::parallel;
 
 /// Decoded bytes of blocks that are brought at once for many arrays.
 const BATCH_BYTES: u64 = 32 << 20;
-/// Objects that are opened before arrays are read. More are opened on all cores, as their bytes are fetched.
-const FEW_OBJECTS: usize = 16;
 /// Most arrays that a core takes at once: some blocks that no other task wants.
 const ARRAYS_A_TASK: usize = 512;
 const LEAST_ARRAYS_A_TASK: usize = 64;

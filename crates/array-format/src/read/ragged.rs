@@ -1,9 +1,7 @@
 //! Many whole arrays one behind the other, in memory of one piece: blocks are decoded to where their values stay.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use array_format_core::address::ObjectId;
 use array_format_core::block::BlockMeta;
 use array_format_core::checksum::{check_earned, verify};
 use array_format_core::element::ArrayElement;
@@ -172,8 +170,6 @@ struct Part<'p> {
     rank: usize,
     /// Of all of them, one behind the other.
     extents: Vec<usize>,
-    /// Where their blocks are, in their order.
-    objects: Vec<ObjectId>,
     /// How many of them lie in one block each time, and whether they are all of it, in its order.
     groups: Vec<(usize, bool)>,
 }
@@ -203,7 +199,7 @@ impl Version {
     ) -> Result<Option<Part<'p>>> {
         let n = places.len();
         let (singles, ends, extents) = (Vec::with_capacity(n), Vec::with_capacity(n), Vec::with_capacity(n));
-        let mut part = Part { singles, ends, rank: 0, extents, objects: Vec::new(), groups: Vec::new() };
+        let mut part = Part { singles, ends, rank: 0, extents, groups: Vec::new() };
         let mut end = 0usize;
         for place in places {
             let Some((page, row)) = *place else { return Ok(None) };
@@ -225,10 +221,6 @@ impl Version {
             end = end.checked_add(n).ok_or_else(too_large)?;
             part.ends.push(end);
             part.extents.extend(single.shape.iter().map(|n| n as usize));
-            let id = single.block.id.object;
-            if part.objects.last() != Some(&id) {
-                part.objects.push(id);
-            }
             part.singles.push(single);
         }
         let groups = part.singles.chunk_by(|a, b| Arc::ptr_eq(a.block, b.block));
@@ -241,7 +233,6 @@ impl Version {
         if parts.iter().any(|part| part.rank != rank) {
             return Ok(None);
         }
-        let mut complete: HashSet<ObjectId> = HashSet::new();
         let count = parts.iter().map(|p| p.singles.len()).sum::<usize>();
         let mut offsets = Vec::with_capacity(count + 1);
         let mut end = 0usize;
@@ -250,12 +241,9 @@ impl Version {
             let start = end;
             end = end.checked_add(part.elements()).ok_or_else(too_large)?;
             offsets.extend(part.ends.iter().map(|n| start + n));
-            for id in &part.objects {
-                if complete.insert(*id) {
-                    self.complete(*id).await?;
-                }
-            }
         }
+        let groups = || parts.iter().flat_map(Part::groups);
+        self.prepare(groups().filter_map(|(group, _)| group.first()).map(|single| &**single.block)).await?;
         let mut values = T::zeros(end).ok_or_else(|| {
             self.in_file(Error::invalid(format!("{end} elements of {} do not fit into memory", T::DTYPE)))
         })?;
@@ -266,8 +254,7 @@ impl Version {
             rest = others;
             jobs.push((part, own));
         }
-        let groups = parts.iter().flat_map(Part::groups);
-        let used = groups.filter_map(|(group, is_whole)| Some((&**group.first()?.block, is_whole)));
+        let used = groups().filter_map(|(group, is_whole)| Some((&**group.first()?.block, is_whole)));
         let kept = Kept::of(self, used)?;
         let run = |(part, out): (&Part<'_>, &mut [u8])| self.fill_ragged(&kept, part, out);
         match jobs.len() {
