@@ -102,7 +102,7 @@ impl Case {
         let frame_bytes = frame_elements * schema.dtype.fixed_size_bytes().unwrap_or(1) as u64;
         let table = FrameTable::decode(schema, n, frame_bytes, stored.len() as u64, stored).ok()?;
         let mut raw = Vec::new();
-        for frame in table.frames_of(0..u64::MAX) {
+        for frame in table.values() {
             let mut dst = vec![0; (frame.raw().end - frame.raw().start) as usize];
             let bytes = &stored[frame.stored.start as usize..frame.stored.end as usize];
             frame.decode(schema, &ZstdCodec::default(), &[], bytes, &mut dst).ok()?;
