@@ -81,7 +81,7 @@ fn every_operation_does_with_fewer_descriptors_than_there_are_layers() {
     let mut file = wait(ArrayFile::open_path(&path, config())).unwrap();
     assert!(file.num_layers() as u64 > 2 * layers);
     check(&file);
-    // Of a handle that has opened what it could, and one that has nothing open yet.
+    // Once more, with as many open as are kept.
     check(&file);
     let copied = folder.path().join("copied.af");
     let mut copy = wait(ArrayFile::create_path(&copied, config())).unwrap();

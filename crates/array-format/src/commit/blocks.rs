@@ -101,7 +101,7 @@ impl Codecs {
         Ok(ChunkJob { node, schema: schema.clone(), codec: self.of(schema, config)?, extents, data })
     }
 
-    pub(crate) fn of(&mut self, schema: &ArraySchema, config: &FileConfig) -> Result<Compress> {
+    fn of(&mut self, schema: &ArraySchema, config: &FileConfig) -> Result<Compress> {
         match choose::item_of(schema, config) {
             Some(item) => Ok(Compress::Auto(item)),
             None => codec_of(schema, config, &mut self.known).map(Compress::As),

@@ -272,3 +272,39 @@ pub(crate) fn parallel<T: Sync, O: Send>(
     }
     items.par_iter().with_min_len(1).map(f).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use array_format_core::codec::{NoCompression, NumbersCodec};
+
+    use super::*;
+
+    #[test]
+    fn chunks_whose_extents_are_left_out_have_no_frames() {
+        let schema = ArraySchema {
+            dtype: DType::Scalar(Scalar::I16),
+            nullable: false,
+            dimensions: Vec::new(),
+            chunk_shape: None,
+            fill: None,
+            filters: Vec::new(),
+            codec: None,
+        };
+        let config = FileConfig::default();
+        for codec in [&NoCompression as &dyn CompressionCodec, &pco()] {
+            let target = config.frame_bytes_for(codec);
+            let axis = [1u64, 2, 3, 7, 61, 255, 1024, 4099, 20_000];
+            for shape in
+                axis.iter().flat_map(|a| axis.map(|b| [*a, b])).flat_map(|[a, b]| axis.map(|c| [a, b, c]))
+            {
+                let bytes = shape.iter().product::<u64>() * 2;
+                let has_frames = bytes >= 2 * frame_bytes(&schema, &shape, target);
+                assert!(!has_frames || bytes >= config.least_framed_bytes() as u64, "{shape:?}");
+            }
+        }
+    }
+
+    fn pco() -> NumbersCodec {
+        NumbersCodec::new(Scalar::I16, vec![Filter::Pco { level: 4 }], NoCompression).unwrap()
+    }
+}
